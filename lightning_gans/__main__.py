@@ -1,0 +1,77 @@
+"""The command ``lightning``: dispatches without importing what it does not need."""
+
+import os
+import sys
+
+HELP = """\
+Train, test and sample generative adversarial networks and their rivals.
+
+usage: lightning <command> [options]
+
+  fit        train a model:    lightning fit --config configs/dcgan.yaml
+  validate   held-out losses of a checkpoint
+  test       test losses of a checkpoint:  lightning test --ckpt_path X
+  predict    the discriminator's logits of the test images, as an .npz
+  sample     samples of a checkpoint:      lightning sample --ckpt_path X -n 64 --out grid.png
+  list       models, data sets, networks, objectives, schedules and shipped configs
+
+  lightning <command> --help    its options
+  lightning --version           the version
+  LIGHTNING_GANS_DEBUG=1        tracebacks instead of one-line errors
+"""
+
+_LIGHTNING = ("fit", "validate", "test", "predict")
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command line ``args`` (None: the process's own); the exit code, 2 for bad input."""
+    args = sys.argv[1:] if args is None else args
+    from lightning_gans.errors import InputError, Interrupted
+
+    try:
+        return _dispatch(args)
+    except (InputError, Interrupted) as error:
+        if os.environ.get("LIGHTNING_GANS_DEBUG"):
+            raise
+        prefix = "error: " if isinstance(error, InputError) else "\n"
+        print(f"{prefix}{error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nstopped before training began; nothing to save", file=sys.stderr)
+    return 2
+
+
+def _dispatch(args: list[str]) -> int:
+    command, rest = (args[0], args[1:]) if args else ("--help", [])
+    sys.path.append(os.getcwd())  # a user's own objective or network, named as file.function
+    if command in ("--help", "-h", "help"):
+        print(HELP, end="")
+    elif command in ("--version", "-V"):
+        from lightning_gans import __version__
+
+        print(f"lightning-gans {__version__}")
+    elif command == "list":
+        from lightning_gans.catalogue import show
+
+        show(rest)
+    elif command == "sample":
+        from lightning_gans.sampling import run
+
+        run(rest)
+    elif command in _LIGHTNING:
+        from lightning_gans.cli import run
+
+        run(args)
+    else:
+        from difflib import get_close_matches
+
+        from lightning_gans.errors import InputError
+
+        names = (*_LIGHTNING, "sample", "list")
+        near = get_close_matches(command, names, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise InputError(f"there is no command {command!r}, only {', '.join(names)}{hint}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

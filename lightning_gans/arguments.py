@@ -1,0 +1,119 @@
+"""The config files and checkpoints that a command line names, found before it is parsed."""
+
+import difflib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightning_gans.callbacks import read_checkpoint
+from lightning_gans.errors import InputError
+from lightning_gans.paths import CONFIGS
+
+__all__ = ["config_files", "refuse_foreign", "with_configs"]
+
+_PARTS = (
+    "model",
+    "data",
+    "trainer",
+    "seed_everything",
+    "run",
+    "samples",
+    "checkpoints",
+    "ckpt_path",
+)
+_OURS = ("lightning_gans", "torch")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.\w+)+")
+
+
+def refuse_foreign(config: Any, checkpoint: Path) -> None:
+    """Refuse a stored config that names code which is neither ours nor torch's.
+
+    Raises:
+        InputError: It does; a checkpoint from elsewhere could so run whatever is importable.
+    """
+    if isinstance(config, dict):
+        config = list(config.values())
+    if isinstance(config, list):
+        for value in config:
+            refuse_foreign(value, checkpoint)
+    elif isinstance(config, str) and _DOTTED.fullmatch(config):
+        if config.split(".")[0] not in _OURS:
+            raise InputError(
+                f"{checkpoint} names code of others, {config}; if you trust the file, add --trust"
+            )
+
+
+def config_files(args: list[str]) -> list[str]:
+    """The values of --config and -c in ``args``, in order."""
+    return [value for _, value in _option_values(args, ("--config", "-c"))]
+
+
+def with_configs(args: list[str]) -> list[str]:
+    """``args`` with every config found: as given, else among the shipped ones.
+
+    A checkpoint alone is enough for all but ``fit``: without a config, its own is used.
+
+    Raises:
+        InputError: A config file does not exist, or the checkpoint holds none.
+    """
+    args = list(args)
+    for i, (place, value) in enumerate(_option_values(args, ("--config", "-c"))):
+        if not Path(value).is_file():
+            args[place] = args[place].replace(value, str(_shipped(value)))
+        _check_file(_option_values(args, ("--config", "-c"))[i][1])
+    checkpoints = _option_values(args, ("--ckpt_path",))
+    if args[0] != "fit" and checkpoints and not config_files(args):
+        path = Path(checkpoints[-1][1])
+        stored = read_checkpoint(path)["config"]
+        if "--trust" in args:
+            args.remove("--trust")
+        else:
+            refuse_foreign([stored["model"], stored["data"]["class_path"]], path)
+        parts = {key: stored[key] for key in ("seed_everything", "model", "data", "run")}
+        parts["trainer"] = {"precision": stored["trainer"]["precision"]}
+        args[1:1] = ["--config", json.dumps(parts)]
+    return args
+
+
+def _check_file(name: str) -> None:
+    """Refuse a config that is no YAML or has parts that we do not know, naming the file."""
+    try:
+        content = yaml.safe_load(Path(name).read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{name} is not YAML: {reason}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{name} must hold keys such as {', '.join(_PARTS[:3])}")
+    for key, value in content.items():
+        if key not in _PARTS:
+            near = difflib.get_close_matches(str(key), _PARTS, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f", only {', '.join(_PARTS)}"
+            raise InputError(f"{name}: there is no key {key!r}{hint}")
+        if key == "trainer" and not isinstance(value, dict):
+            raise InputError(f"{name}: {key} must hold keys, not {value!r}")
+
+
+def _shipped(name: str) -> Path:
+    """The shipped config that ``name`` means."""
+    shipped = CONFIGS / name.removeprefix("configs/")
+    if shipped.is_file():
+        return shipped
+    known = [f"configs/{file.relative_to(CONFIGS)}" for file in CONFIGS.rglob("*.yaml")]
+    near = difflib.get_close_matches(name, known, 1, cutoff=0.4)
+    hint = f"; did you mean {near[0]}?" if near else "; `lightning list configs` shows ours"
+    raise InputError(f"there is no config file {name}{hint}")
+
+
+def _option_values(args: list[str], names: tuple[str, ...]) -> list[tuple[int, str]]:
+    """Where in ``args`` each value of an option stands, and the value."""
+    values = []
+    for i, arg in enumerate(args):
+        name, equals, value = arg.partition("=")
+        if name in names and equals:
+            values.append((i, value))
+        elif name in names and i + 1 < len(args):
+            values.append((i + 1, args[i + 1]))
+    return values

@@ -1,0 +1,27 @@
+"""Callbacks: what is shown, saved and reported while a model trains."""
+
+from lightning_gans.callbacks.checkpoint import Checkpoints, check_weights, read_checkpoint
+from lightning_gans.callbacks.config import RunConfig
+from lightning_gans.callbacks.lean import NoProfiler, Together
+from lightning_gans.callbacks.logger import RunLogger, finish_wandb, wandb_logger
+from lightning_gans.callbacks.pictures import draw_grid, picture_of
+from lightning_gans.callbacks.predictions import Predictions
+from lightning_gans.callbacks.progress import Progress
+from lightning_gans.callbacks.samples import Samples
+
+__all__ = [
+    "Checkpoints",
+    "NoProfiler",
+    "Predictions",
+    "Progress",
+    "RunConfig",
+    "RunLogger",
+    "Samples",
+    "Together",
+    "check_weights",
+    "draw_grid",
+    "finish_wandb",
+    "picture_of",
+    "read_checkpoint",
+    "wandb_logger",
+]

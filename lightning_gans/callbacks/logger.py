@@ -1,0 +1,131 @@
+"""The loggers of a run: metrics.csv in the run folder, and Weights & Biases."""
+
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightning_gans.runs import MetricsFile, RunOptions
+from lightning_gans.types import Generative
+
+__all__ = ["RunLogger", "finish_wandb", "wandb_logger"]
+
+_SECONDS_FOR_A_SERVER = 20
+
+
+class RunLogger(Logger):
+    """Writes metrics.csv: one row a report, with the batch as ``step`` and the samples seen.
+
+    Args:
+        folder: The run folder.
+        clock: The model, which knows the samples seen.
+    """
+
+    def __init__(self, folder: Path, clock: Generative) -> None:
+        super().__init__()
+        self._folder, self._clock = folder, clock
+        self.metrics = MetricsFile(folder / "metrics.csv")
+
+    @property
+    def save_dir(self) -> str:
+        """The run folder."""
+        return str(self._folder)
+
+    @property
+    def name(self) -> str:
+        """The experiment."""
+        return self._folder.parent.name
+
+    @property
+    def version(self) -> str:
+        """The version, e.g. version_0."""
+        return self._folder.name
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Append a row."""
+        time = {"step": step or 0, "samples_seen": self._clock.samples_seen}
+        self.metrics.append({**time, **metrics})
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: config.yaml holds them."""
+
+
+class _OnSamplesSeen(WandbLogger):
+    """W&B with the samples seen as the axis of every curve."""
+
+    def __init__(self, run: Any, folder: Path, clock: Generative) -> None:
+        super().__init__(experiment=run, save_dir=str(folder))
+        self._clock, self._lost = clock, False
+        run.define_metric("samples_seen")
+        run.define_metric("*", step_metric="samples_seen", step_sync=True)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        """Report; a report that fails is the last one, and training goes on."""
+        if self._lost:
+            return
+        try:
+            super().log_metrics({"samples_seen": self._clock.samples_seen, **metrics}, step)
+        except Exception as error:
+            self._lost = True
+            print(f"\nWeights & Biases is lost ({error!r}); the run goes on", file=sys.stderr)
+
+
+def finish_wandb() -> None:
+    """Write what Weights & Biases still holds back, if there is a run of it."""
+    if (wandb := sys.modules.get("wandb")) is None:
+        return
+    try:
+        wandb.finish()
+    except Exception as error:
+        print(f"Weights & Biases could not end its run: {error!r}", file=sys.stderr)
+
+
+def wandb_logger(options: RunOptions, folder: Path, clock: Generative) -> WandbLogger | None:
+    """The Weights & Biases run, silent; without credentials or server offline, never a prompt.
+
+    Args:
+        options: Says whether and where to report; the environment variable WANDB_MODE wins
+            over ``auto``.
+        folder: The run folder; keeps the run's id, so that a resumed run goes on in it.
+        clock: The model, which knows the samples seen.
+    """
+    mode = options.wandb
+    if mode == "auto":
+        mode = os.environ.get("WANDB_MODE") or "auto"
+    if mode == "disabled" or rank_zero_only.rank != 0:
+        return None
+    os.environ.setdefault("WANDB_SILENT", "true")
+    import wandb
+
+    id_file = folder / "wandb_id"
+    id_ = id_file.read_text() if id_file.exists() else secrets.token_hex(4)
+    id_file.write_text(id_)
+
+    def start(mode: str):
+        settings = wandb.Settings(silent=True, init_timeout=_SECONDS_FOR_A_SERVER)
+        return wandb.init(
+            mode=mode,
+            dir=str(folder),
+            project=options.project,
+            group=options.group,
+            id=id_,
+            name=f"{folder.parent.name}/{folder.name}",
+            resume="allow" if mode == "online" else None,
+            settings=settings,
+        )
+
+    try:
+        if mode == "auto":
+            mode = "online" if wandb.login(prompt=False) else "offline"
+        run = start(mode)
+    except wandb.errors.Error as error:
+        print(f"Weights & Biases: {error}; kept offline in {folder}/wandb", file=sys.stderr)
+        wandb.teardown()
+        run = start("offline")
+    return _OnSamplesSeen(run, folder, clock)

@@ -1,0 +1,63 @@
+"""Pictures of samples and of losses, as files that anyone can open."""
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor
+
+from lightning_gans.runs import MetricsFile
+
+__all__ = ["draw_curves", "draw_grid", "draw_points", "picture_of"]
+
+
+def picture_of(event_shape: tuple[int, ...]) -> Callable[[Tensor, Path], None] | None:
+    """How events of this shape are drawn: images in a grid, points of the plane, others not."""
+    if len(event_shape) == 3 and event_shape[0] in (1, 3):
+        return draw_grid
+    if event_shape == (2,):
+        return draw_points
+    return None
+
+
+def draw_grid(images: Tensor, path: Path) -> None:
+    """Write images (n, 1 or 3, height, width) in [-1, 1] as a grid, as square as n allows."""
+    from torchvision.utils import save_image
+
+    columns = math.ceil(math.sqrt(len(images)))
+    save_image(images.float().cpu(), path, nrow=columns, normalize=True, value_range=(-1, 1))
+
+
+def draw_points(points: Tensor, path: Path) -> None:
+    """Write points (n, 2) as a scatter plot with equal axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 5), layout="tight")
+    axes = figure.add_subplot()
+    axes.scatter(*points.float().cpu().numpy().T, s=4, alpha=0.4, linewidths=0)
+    axes.set_aspect("equal")
+    axes.set_xlim(-1.5, 1.5)
+    axes.set_ylim(-1.5, 1.5)
+    axes.autoscale(enable=bool((points.abs() > 1.5).any()))
+    figure.savefig(path, dpi=100)
+
+
+def draw_curves(metrics: MetricsFile, path: Path) -> None:
+    """Write every logged loss over samples seen, training and held-out side by side."""
+    from matplotlib.figure import Figure
+
+    names = [name for name in metrics.columns if re.fullmatch("(train|val)/.*_loss", name)]
+    splits = sorted({name.split("/")[0] for name in names})
+    if not splits:
+        return
+    figure = Figure(figsize=(6 * len(splits), 4), layout="constrained")
+    for axes, split in zip(figure.subplots(1, len(splits), squeeze=False)[0], splits, strict=True):
+        for name in names:
+            if name.startswith(split + "/"):
+                label = name.split("/")[1].removesuffix("_loss")
+                axes.plot(*metrics.series("samples_seen", name), label=label, marker=".")
+        axes.set(title=f"{split} losses", xlabel="samples seen")
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=100)

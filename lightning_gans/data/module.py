@@ -1,0 +1,102 @@
+"""The base of every data set: sizes, the order of batches, and the place to go on from."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from lightning_gans.data.batches import Batches, CountedBatches
+from lightning_gans.types import InputError
+
+__all__ = ["Data"]
+
+
+class Data(LightningDataModule, ABC):
+    """Training, validation and test batches ``(samples, labels)`` of events in a fixed shape.
+
+    Args:
+        batch_size: Samples in a batch of one process.
+        seed: Seed of the splits, the order of the batches and the flips.
+
+    Raises:
+        InputError: ``batch_size`` is below 1, or above the number of training samples.
+    """
+
+    event_shape: tuple[int, ...]
+    """Shape of one sample, e.g. (channels, height, width)."""
+
+    class_names: tuple[str, ...]
+    """Name of each label; empty where labels mean nothing."""
+
+    def __init__(self, batch_size: int, seed: int) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise InputError(f"data.batch_size is {batch_size}; it must be at least 1")
+        self.batch_size, self.seed = batch_size, seed
+        self._samples_into_epoch = 0
+
+    @abstractmethod
+    def batches(self, split: str, order: CountedBatches) -> Batches:
+        """The loader of ``split`` (train, val or test) in ``order``."""
+
+    @abstractmethod
+    def count(self, split: str) -> int:
+        """Number of samples of ``split`` that make an epoch."""
+
+    def train_dataloader(self) -> Batches:
+        """Whole batches in an order of each epoch's own, from where a resumed run stopped."""
+        order = self._order("train", shuffle=True, drop_last=True)
+        if len(order) == 0:
+            size = self.batch_size * order.world_size
+            raise InputError(
+                f"data.batch_size asks for {size} samples a batch, "
+                f"but the training set has {order.n}; choose at most {order.n}"
+            )
+        order.skip = self._samples_into_epoch // (order.batch_size * order.world_size)
+        self._samples_into_epoch = 0
+        return self.batches("train", order)
+
+    def val_dataloader(self) -> Batches:
+        """Every validation sample once, always in the same order."""
+        return self.batches("val", self._order("val", shuffle=False, drop_last=False))
+
+    def test_dataloader(self) -> Batches:
+        """Every test sample once, always in the same order."""
+        return self.batches("test", self._order("test", shuffle=False, drop_last=False))
+
+    def predict_dataloader(self) -> Batches:
+        """The test samples."""
+        return self.test_dataloader()
+
+    def transfer_batch_to_device(
+        self, batch: tuple[Tensor, Tensor], device: torch.device, dataloader_idx: int
+    ) -> tuple[Tensor, Tensor]:
+        """The pair on ``device``; the same pair where it is there already."""
+        samples, labels = batch
+        if samples.device == device and labels.device == device:
+            return batch
+        return samples.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+
+    def state_dict(self) -> dict[str, int]:
+        """The place in the epoch, in samples so that it holds for any number of processes."""
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        batch = done % max(1, int(self.trainer.num_training_batches))
+        return {"samples_into_epoch": batch * self.batch_size * self.trainer.world_size}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Start the next training epoch where ``state_dict`` was taken."""
+        self._samples_into_epoch = state_dict["samples_into_epoch"]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the trainer computes; the CPU without a trainer."""
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+
+    def _order(self, split: str, shuffle: bool, drop_last: bool) -> CountedBatches:
+        rank, world = (
+            (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        )
+        return CountedBatches(
+            self.count(split), self.batch_size, self.seed, shuffle, drop_last, rank, world
+        )

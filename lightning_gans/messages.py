@@ -1,0 +1,132 @@
+"""What the command line says, in words for people, and what it need not say."""
+
+import difflib
+import importlib
+import inspect
+import logging
+import os
+import re
+import sys
+import warnings
+from typing import NoReturn
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+from lightning_gans.catalogue import STAGES, public_names
+from lightning_gans.errors import InputError
+
+__all__ = ["Parser", "cause_of", "quieten"]
+
+_NEEDLESS_WARNINGS = (
+    # Ours do resume: the order of the batches is a function of the seed and the epoch.
+    "You're resuming from a checkpoint that ended before",
+    # We count batches over the whole run, not in an epoch.
+    "The number of training batches",
+    # The averaged generator is never trained.
+    "Found .* module.s. in eval mode",
+    # Lightning's own business with torch.
+    ".*isinstance.treespec, LeafSpec.* is deprecated",
+    "The .*_dataloader. does not have many workers",
+)
+
+_NOISE = (
+    "either not accessible or invalid",
+    "NoneType",
+    "Subtypes:",
+    "Union subtypes",
+    "Given value",
+    "Errors:",
+)
+
+_WRONG_NAME = re.compile(
+    r"unrecognized arguments: --([\w.]+)"
+    r"|[Oo]ption '([\w.]+)'"
+    r"|import path string: ([\w.]+)"
+    r"|module '[\w.]+' has no attribute '(\w+)'"
+)
+
+_IN_OTHER_WORDS = (
+    (re.compile(r"<class '(?:\w+\.)*(\w+)'>"), r"\1"),
+    (re.compile(r"Type collections\.abc\.Callable\[.*?\] expects"), "expected"),
+    (re.compile(r"Expected a dot import path string: "), "expected a class, known or dotted, not "),
+    (re.compile(r"Expected an? (\w+)\. Got value: "), r"expected \1, not "),
+    (re.compile(r"Parser key "), "key "),
+)
+
+
+_FUNCTIONS = {
+    name: f"lightning_gans.{stage}.{name}"
+    for stage in ("objectives", "schedules")
+    for name, _ in public_names(stage)
+    if name.islower()
+}
+
+
+class Parser(LightningArgumentParser):
+    """Says what is wrong in one message, with the nearest name that is right, and exits with 2."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print the message and exit."""
+        if os.environ.get("LIGHTNING_GANS_DEBUG") and ex is not None:
+            raise ex
+        print("error:", explain(message, self), file=sys.stderr)
+        sys.exit(2)
+
+
+def explain(message: str, parser: LightningArgumentParser) -> str:
+    """``message`` of jsonargparse without its noise, and what may have been meant."""
+    if "arguments are required" in message and "model" in message:
+        return (
+            "a model and data are needed, e.g. --config configs/dcgan.yaml (see `lightning list`)"
+        )
+    lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
+    lines = [line for line in lines if line and not any(word in line for word in _NOISE)]
+    text = " ".join(lines)
+    for pattern, words in _IN_OTHER_WORDS:
+        text = pattern.sub(words, text)
+    for groups in _WRONG_NAME.findall(message):
+        name = "".join(groups)
+        names = _names(parser) - {name}
+        if name in _FUNCTIONS:
+            text += f"; did you mean {_FUNCTIONS[name]!r}? functions need their full name"
+        elif near := difflib.get_close_matches(name, names, 1):
+            text += f"; did you mean {near[0]!r}?"
+    return text
+
+
+def cause_of(error: BaseException) -> str | None:
+    """The message of the InputError that lies behind ``error``, None if there is none."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, InputError):
+            return str(seen)
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _names(parser: LightningArgumentParser) -> set[str]:
+    """Every option of the command line, and every class, function and parameter of ours."""
+    subs = next((a.choices.values() for a in parser._actions if isinstance(a.choices, dict)), ())
+    names = {
+        option.lstrip("-")
+        for one in (parser, *subs)
+        for action in one._actions
+        for option in action.option_strings
+    }
+    for stage in STAGES:
+        module = importlib.import_module(f"lightning_gans.{stage}")
+        for name, _ in public_names(stage):
+            names.add(name)
+            # A preset hands its keywords on, so its parents' parameters are its own too.
+            for cls in getattr(getattr(module, name), "__mro__", ())[:-1]:
+                if cls.__module__.startswith("lightning_gans."):
+                    names |= set(inspect.signature(cls.__init__).parameters)
+    return names
+
+
+def quieten() -> None:
+    """Switch off what Lightning tells a user who need not know it."""
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in _NEEDLESS_WARNINGS:
+        warnings.filterwarnings("ignore", message)

@@ -1,0 +1,97 @@
+"""Perceptrons for events of any shape: points, vectors, small images."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+from torch import Tensor, nn
+
+from lightning_gans.types import Discriminator, Events, Generator, InputError, Latents, Logits
+
+__all__ = ["MLPDiscriminator", "MLPGenerator"]
+
+Activation = Literal["leaky_relu", "relu", "tanh"]
+Output = Literal["linear", "sigmoid", "tanh"]
+
+
+class _ScaledSigmoid(nn.Module):
+    """A sigmoid stretched from [0, 1] to the images' range [-1, 1]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """2 sigmoid(x) - 1, which is tanh(x / 2)."""
+        return (x / 2).tanh()
+
+
+_ACTIVATIONS = {"leaky_relu": lambda: nn.LeakyReLU(0.2), "relu": nn.ReLU, "tanh": nn.Tanh}
+_OUTPUTS = {"linear": nn.Identity, "sigmoid": _ScaledSigmoid, "tanh": nn.Tanh}
+
+
+def _perceptron(sizes: Sequence[int], activation: Activation) -> list[nn.Module]:
+    """Linear layers through ``sizes`` with ``activation`` between them."""
+    if min(sizes) < 1:
+        raise InputError(f"the sizes of a perceptron's layers are {list(sizes)}; each must be >= 1")
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(sizes):
+        layers += [nn.Linear(fan_in, fan_out), _ACTIVATIONS[activation]()]
+    return layers[:-1]
+
+
+class MLPGenerator(Generator):
+    """A perceptron from latents to events.
+
+    Args:
+        event_shape: Shape of one event, e.g. [2] or [1, 28, 28].
+        latent_dim: Size of the latents.
+        hidden: Sizes of the hidden layers.
+        activation: Between the layers; leaky_relu has slope 0.2.
+        output: Of the last layer; sigmoid is stretched to [-1, 1].
+
+    Raises:
+        InputError: A size is below 1.
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        latent_dim: int = 100,
+        hidden: Sequence[int] = (128, 256),
+        activation: Activation = "leaky_relu",
+        output: Output = "tanh",
+    ) -> None:
+        super().__init__(latent_dim)
+        self.event_shape = tuple(event_shape)
+        sizes = (latent_dim, *hidden, math.prod(event_shape))
+        self.layers = nn.Sequential(*_perceptron(sizes, activation), _OUTPUTS[output]())
+
+    def forward(self, latents: Latents) -> Events:
+        """Events (batch, *event_shape)."""
+        return self.layers(latents).unflatten(1, self.event_shape)
+
+
+class MLPDiscriminator(Discriminator):
+    """A perceptron from events to logits.
+
+    Args:
+        event_shape: Shape of one event, e.g. [2] or [1, 28, 28].
+        hidden: Sizes of the hidden layers.
+        activation: Between the layers; leaky_relu has slope 0.2.
+
+    Raises:
+        InputError: A size is below 1.
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        hidden: Sequence[int] = (256, 128),
+        activation: Activation = "leaky_relu",
+    ) -> None:
+        super().__init__()
+        self.event_shape = tuple(event_shape)
+        sizes = (math.prod(event_shape), *hidden, 1)
+        self.layers = nn.Sequential(*_perceptron(sizes, activation))
+
+    def forward(self, events: Events) -> Logits:
+        """Logits (batch,)."""
+        return self.layers(events.flatten(1)).squeeze(1)

@@ -1,0 +1,144 @@
+"""The run folder ``runs/<experiment>/<version>/``: its one reader and writer, without torch."""
+
+import csv
+import io
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lightning_gans.errors import InputError
+
+__all__ = ["MetricsFile", "RunOptions", "claim", "discard_unstarted", "latest_checkpoint", "run_of"]
+
+LAST = "checkpoints/last.ckpt"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where a run is kept and how it is reported.
+
+    Args:
+        folder: Folder of all runs.
+        experiment: The run is kept in <folder>/<experiment>/version_<n>; None: the name of the
+            first config file.
+        wandb: auto is online with credentials and offline without; disabled reports nothing.
+        project: Project of the Weights & Biases run.
+        group: Group of the Weights & Biases run.
+    """
+
+    folder: str = "runs"
+    experiment: str | None = None
+    wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
+    project: str = "lightning_gans"
+    group: str | None = None
+
+
+def claim(folder: Path) -> Path:
+    """A new folder ``folder``/version_<n> with the next free n, safe among parallel runs.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = [int(p.name[8:]) for p in folder.glob("version_*") if p.name[8:].isdigit()]
+        n = max(taken, default=-1) + 1
+        while True:
+            try:
+                (version := folder / f"version_{n}").mkdir()
+                return version
+            except FileExistsError:
+                n += 1
+    except OSError as error:
+        raise InputError(
+            f"the run folder {folder} cannot be written ({error.strerror}); "
+            "choose another with --run.folder"
+        ) from error
+
+
+def discard_unstarted(run: Path) -> None:
+    """Remove the folder of a run that saved and reported nothing."""
+    if not (run / "metrics.csv").exists() and not any(run.glob("checkpoints/*.ckpt")):
+        shutil.rmtree(run)
+
+
+def latest_checkpoint(folder: Path) -> Path:
+    """The youngest last.ckpt among the versions in ``folder``.
+
+    Raises:
+        InputError: There is none.
+    """
+    found = sorted(folder.glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise InputError(f"--ckpt_path last: there is no {folder}/*/{LAST} to go on from")
+    return found[-1]
+
+
+def run_of(checkpoint: Path) -> Path | None:
+    """The run folder that ``checkpoint`` lies in, None when it lies elsewhere."""
+    run = checkpoint.resolve().parent.parent
+    in_run = checkpoint.resolve().parent.name == "checkpoints" and (run / "config.yaml").is_file()
+    return run if in_run else None
+
+
+def _text(value: int | float) -> str:
+    """Whole numbers whole, others with the nine digits that a float32 can tell apart."""
+    return str(value) if isinstance(value, int) else f"{value:.9g}"
+
+
+class MetricsFile:
+    """metrics.csv: one row a report, columns added as they appear, gone back on resume.
+
+    Args:
+        path: The file; an existing one is read and appended to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, str]] = []
+        self.columns: list[str] = []
+        if path.exists():
+            text = path.read_text()
+            # A row that a crash cut short has no end of line: it never was.
+            whole = text[: text.rfind("\n") + 1]
+            reader = csv.DictReader(io.StringIO(whole))
+            self.columns, self.rows = list(reader.fieldnames or []), list(reader)
+            if whole != text:
+                self._rewrite()
+
+    def append(self, row: Mapping[str, int | float]) -> None:
+        """Write ``row``; new columns rewrite the file once."""
+        text = {key: _text(value) for key, value in row.items()}
+        self.rows.append(text)
+        if new := [key for key in text if key not in self.columns]:
+            self.columns += new
+            self._rewrite()
+        else:
+            with self.path.open("a", newline="") as file:
+                self._writer(file).writerow(text)
+
+    def go_back_to(self, step: int) -> None:
+        """Drop the rows after ``step``, which a resumed run will write again."""
+        kept = [row for row in self.rows if int(row["step"]) < step]
+        if len(kept) < len(self.rows):
+            self.rows = kept
+            self._rewrite()
+
+    def series(self, x: str, y: str) -> tuple[list[float], list[float]]:
+        """The values of two columns in the rows that have both."""
+        pairs = [(row[x], row[y]) for row in self.rows if row.get(x) and row.get(y)]
+        return [float(a) for a, _ in pairs], [float(b) for _, b in pairs]
+
+    def _writer(self, file) -> csv.DictWriter:
+        return csv.DictWriter(file, self.columns, restval="", lineterminator="\n")
+
+    def _rewrite(self) -> None:
+        partial = self.path.with_suffix(".csv.tmp")
+        with partial.open("w", newline="") as file:
+            writer = self._writer(file)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        os.replace(partial, self.path)

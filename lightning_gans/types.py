@@ -1,0 +1,100 @@
+"""The names every stage shares: players, turns, the clock, networks, generative models.
+
+Conventions of the whole package: images are float in [-1, 1], shape (batch, channels, height,
+width); latents are (batch, latent); logits are (batch,), higher for real; time is counted in
+batches and in samples seen.
+"""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lightning_gans.errors import InputError
+
+__all__ = [
+    "Clock",
+    "Discriminator",
+    "Events",
+    "Generative",
+    "Generator",
+    "InputError",
+    "Latents",
+    "Logits",
+    "Losses",
+    "Player",
+    "Turn",
+]
+
+Events = Float[Tensor, "batch *event"]
+Latents = Float[Tensor, "batch latent"]
+Logits = Float[Tensor, " batch"]
+
+Player = str
+"""A player's name, e.g. ``generator``: players are named, never numbered."""
+
+Turn = tuple[Player, ...]
+"""The players that move at the same time; turns follow one another."""
+
+
+class Clock(NamedTuple):
+    """The time a schedule may read: batches seen, in all and in this epoch, and samples seen."""
+
+    batch: int = 0
+    epoch: int = 0
+    batch_in_epoch: int = 0
+    batches_per_epoch: int = 1
+    samples: int = 0
+
+
+class Losses(NamedTuple):
+    """Each player's loss, one value per sample; every player minimises its own entry."""
+
+    discriminator: Logits
+    generator: Logits
+
+
+class Generator(nn.Module, ABC):
+    """A network from latents (batch, latent_dim) to events (batch, *event_shape).
+
+    Args:
+        latent_dim: Size of the latents.
+
+    Raises:
+        InputError: It is below 1.
+    """
+
+    event_shape: tuple[int, ...]
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        if latent_dim < 1:
+            raise InputError(f"latent_dim is {latent_dim}; it must be at least 1")
+        self.latent_dim = latent_dim
+
+    @abstractmethod
+    def forward(self, latents: Latents) -> Events:
+        """Events made from ``latents``."""
+
+
+class Discriminator(nn.Module, ABC):
+    """A network from events (batch, *event_shape) to logits (batch,), higher for real."""
+
+    event_shape: tuple[int, ...]
+
+    @abstractmethod
+    def forward(self, events: Events) -> Logits:
+        """Logits of ``events`` being real; no sigmoid."""
+
+
+@runtime_checkable
+class Generative(Protocol):
+    """All that callbacks and metrics may know of a model."""
+
+    event_shape: tuple[int, ...]
+    samples_seen: int
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """``n`` events (n, *event_shape), drawn with ``generator``, leaving training untouched."""
