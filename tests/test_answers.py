@@ -1,0 +1,191 @@
+"""What a newcomer may type wrong, and what is answered: one message, exit code 2, no traceback."""
+
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import ROOT, TINY_IMAGES
+
+FIT = ["fit", *TINY_IMAGES, "--trainer.max_steps=2"]
+GENERATOR = "--model.init_args.generator"
+DISCRIMINATOR = "--model.init_args.discriminator"
+
+TYPED = {
+    "nothing but fit": (["fit"], "--config configs/dcgan.yaml"),
+    "unknown command": (["fti"], "did you mean 'fit'?"),
+    "unknown key of the trainer": ([*FIT, "--trainer.max_epocs=3"], "'trainer.max_epochs'?"),
+    "unknown key of a class": ([*FIT, f"{GENERATOR}.init_args.latent_dmi=3"], "'latent_dim'?"),
+    "unknown key of a preset": (
+        [*FIT, "--model=WGAN", "--model.clip_weigths=1"],
+        "'clip_weights'?",
+    ),
+    "wrong type": (
+        [*FIT, "--data.init_args.batch_size=many"],
+        '"batch_size": expected int, not many',
+    ),
+    "unknown class": ([*FIT, "--model.class_path=GANN"], "did you mean 'GAN'?"),
+    "unknown objective": (
+        [*FIT, "--model.init_args.objective=lightning_gans.objectives.hing"],
+        "did you mean 'hinge'?",
+    ),
+    "a network as the model": (
+        [*FIT, "--model=lightning_gans.networks.DCGANGenerator"],
+        "does not correspond to a subclass of Game",
+    ),
+    "missing config": (["fit", "--config=configs/dcgn.yaml"], "did you mean configs/dcgan.yaml?"),
+    "a config that is no YAML": (["fit", "--config=broken.yaml"], "broken.yaml is not YAML"),
+    "an empty config": (["fit", "--config=empty.yaml"], "empty.yaml must hold keys such as model"),
+    "a config with a wrong part": (["fit", "--config=modle.yaml"], "modle.yaml: there is no key"),
+    "a function by its short name": (
+        [*FIT, "--model.init_args.objective=hinge"],
+        "'lightning_gans.objectives.hinge'?",
+    ),
+    "a learning rate below zero": (
+        [*FIT, "--model.init_args.generator_optimizer.init_args.lr=-1"],
+        "generator_optimizer: Invalid learning rate",
+    ),
+    "no channels": ([*FIT, f"{GENERATOR}.init_args.base_channels=0"], "base_channels"),
+    "no latents": ([*FIT, f"{GENERATOR}.init_args.latent_dim=0"], "latent_dim"),
+    "an experiment outside": ([*FIT, "--run.experiment=../x"], "plain name"),
+    "a device that is not there": ([*FIT, "--trainer.accelerator=tpu"], "torch_xla"),
+    "test without a checkpoint": (["test", "--config=configs/dcgan.yaml"], "--ckpt_path"),
+    "a reference to nothing": (
+        ["fit", "--config=dangling.yaml"],
+        "refers to ${data.init_args.image_sise}",
+    ),
+    "image size the network cannot make": ([*FIT, "--data.init_args.image_size=48"], "32, 64, 128"),
+    "networks that do not fit": (
+        [*FIT, f"{GENERATOR}.init_args.image_size=64"],
+        "must be the same",
+    ),
+    "data that do not fit": (
+        [*FIT, f"{GENERATOR}.init_args.image_size=64", f"{DISCRIMINATOR}.init_args.image_size=64"],
+        "choose the same shape for both",
+    ),
+    "data without what is referred to": ([*FIT, "--data=Ring"], "${data.init_args.image_size}"),
+    "batch larger than the data": ([*FIT, "--data.init_args.batch_size=2000"], "1437"),
+    "batch of nothing": ([*FIT, "--data.init_args.batch_size=0"], "at least 1"),
+    "a ratio of nothing": (
+        [*FIT, "--model.init_args.schedule.init_args.ratio=0"],
+        "schedule.ratio",
+    ),
+    "a negative half-life": ([*FIT, "--model.init_args.ema_half_life=-1"], "ema_half_life"),
+    "unknown class of the data": ([*FIT, "--data.init_args.keep={ten: 0.5}"], "ten"),
+    "missing data folder": ([*FIT, "--data=Folder", "--data.root=nowhere"], "nowhere"),
+    "empty data folder": ([*FIT, "--data=Folder", "--data.root=empty"], "empty"),
+    "missing data": ([*FIT, "--data=MNIST", "--data.root=nowhere"], "train-images-idx3-ubyte.gz"),
+    "clipping by the trainer": ([*FIT, "--trainer.gradient_clip_val=1"], "clipping"),
+    "several devices": ([*FIT, "--trainer.devices=2"], "--trainer.devices 1"),
+    "nothing to go on from": ([*FIT, "--ckpt_path=last"], "no runs/dcgan/*/checkpoints/last.ckpt"),
+    "missing checkpoint": ([*FIT, "--ckpt_path=none.ckpt"], "no checkpoint none.ckpt"),
+    "truncated checkpoint": (["sample", "--ckpt_path=truncated.ckpt"], "truncated"),
+    "empty checkpoint": (["sample", "--ckpt_path=zero.ckpt"], "truncated or not a checkpoint"),
+    "text as a checkpoint": (["test", "--ckpt_path=broken.yaml"], "broken.yaml"),
+    "code in a checkpoint": (["sample", "--ckpt_path=evil.ckpt"], "refused"),
+    "code in a checkpoint to go on from": ([*FIT, "--ckpt_path=evil.ckpt"], "refused"),
+    "weights alone": (["sample", "--ckpt_path=weights.ckpt"], "not a checkpoint of lightning_gans"),
+    "unwritable run folder": ([*FIT, "--run.folder=broken.yaml"], "--run.folder"),
+    "sample without a checkpoint": (["sample"], "--ckpt_path"),
+    "sample of nothing": (["sample", "--ckpt_path=x.ckpt", "-n", "0"], "at least 1"),
+    "unknown part of the list": (["list", "modles"], "models"),
+}
+
+
+class Evil:
+    def __reduce__(self):
+        return (open, ("pwned", "w"))
+
+
+@pytest.fixture
+def mess(lightning):
+    """Files that are not what they should be."""
+    Path("broken.yaml").write_text("model: [unclosed\n")
+    Path("dangling.yaml").write_text(
+        "model: {class_path: GAN, init_args: {generator: {class_path: DCGANGenerator, init_args: "
+        "{image_size: '${data.init_args.image_sise}'}}, discriminator: "
+        "{class_path: DCGANDiscriminator}}}\ndata: {class_path: Digits}\n"
+    )
+    Path("empty.yaml").touch()
+    Path("modle.yaml").write_text("modle: {}\n")
+    Path("empty").mkdir()
+    Path("zero.ckpt").touch()
+    torch.save({"config": Evil(), "clock": {}, "state_dict": {}}, "evil.ckpt")
+    torch.save({"weight": torch.zeros(3)}, "weights.ckpt")
+    torch.save({"weight": torch.zeros(3000)}, "whole.ckpt")
+    Path("truncated.ckpt").write_bytes(Path("whole.ckpt").read_bytes()[:2000])
+
+
+@pytest.mark.parametrize("case", TYPED)
+def test_bad_input(case, lightning, mess):
+    typed, answered = TYPED[case]
+    answer = lightning(*typed)
+    said = answer.out + answer.err
+    assert answer.code == 2, said
+    assert answered in said
+    assert "Traceback" not in said and said.count("error:") == 1
+    assert len(said.strip().splitlines()) <= 2, said
+    assert not Path("pwned").exists()
+    assert not list(Path().glob("runs/*/version_*"))
+
+
+def test_a_pickle_is_not_run_by_torch_either(mess):
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load("evil.ckpt", weights_only=True)
+
+
+def test_a_checkpoint_of_another_model_is_refused(trained, lightning):
+    answer = lightning(*FIT, f"{GENERATOR}.init_args.latent_dim=7", "--ckpt_path=last")
+    assert answer.code == 2
+    assert "is of another model" in answer.err and "layers.0.weight" in answer.err
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "lightning_gans",
+        "fit",
+        *TINY_IMAGES,
+        "--trainer.max_epochs=100000",
+    ]
+    with subprocess.Popen(
+        [*command, f"--run.folder={tmp_path}"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        samples = tmp_path / "dcgan/version_0/samples"
+        while not list(samples.glob("epoch*")) and process.poll() is None:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate()
+    assert process.returncode == 2, said
+    assert "Traceback" not in said
+    assert "--ckpt_path last" in said and "stopped after batch" in said
+    checkpoint = tmp_path / "dcgan/version_0/checkpoints/last.ckpt"
+    content = torch.load(checkpoint, weights_only=True)
+    assert content["clock"]["batches_seen"] == content["global_step"] > 0
+    hint = said[said.index("  lightning fit") :].split()[1:]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "lightning_gans",
+            *hint,
+            "--trainer.max_epochs=-1",
+            f"--trainer.max_steps={content['global_step'] + 3}",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    again = torch.load(checkpoint, weights_only=True)
+    assert again["global_step"] == content["global_step"] + 3
