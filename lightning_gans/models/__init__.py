@@ -2,6 +2,6 @@
 
 from lightning_gans.models.game import Game
 from lightning_gans.models.gan import GAN
-from lightning_gans.models.presets import LSGAN, WGAN
+from lightning_gans.models.presets import DRAGAN, GEAN, LSGAN, R3GAN, SNGAN, WGAN, WGANGP
 
-__all__ = ["GAN", "LSGAN", "WGAN", "Game"]
+__all__ = ["DRAGAN", "GAN", "GEAN", "LSGAN", "R3GAN", "SNGAN", "WGAN", "WGANGP", "Game"]

@@ -2,21 +2,27 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from lightning_gans.schedules import Move, Schedule, Update
-from lightning_gans.types import Clock, Events, InputError, Player, Turn
+from lightning_gans.errors import Diverged
+from lightning_gans.models.checks import check_precision, check_shape, warn_past_bound
+from lightning_gans.models.mover import Clipping, Mover, Round
+from lightning_gans.models.timed import Timed
+from lightning_gans.schedules import Schedule, Update, Window, descend
+from lightning_gans.types import Events, InputError, Player, Turn
 
-__all__ = ["Game", "OptimizerFactory"]
+__all__ = ["Game", "OptimizerFactory", "SchedulerFactory"]
 
 OptimizerFactory = Callable[[Iterable], Optimizer]
+SchedulerFactory = Callable[[Optimizer], LRScheduler]
 
 
-class Game(LightningModule, ABC):
+class Game(Timed, ABC):
     """Players that take turns on every batch, under manual optimisation.
 
     A subclass names its players, gives each a loss, and can sample. One ``training_step`` is one
@@ -25,19 +31,44 @@ class Game(LightningModule, ABC):
     Args:
         schedule: Who moves on which batch.
         update: How the movers of one turn move.
+        accumulate: Parts a batch is split into, to need less memory; every part enters the move
+            with its weight, so without batch statistics the gradient is that of the whole.
+        clipping: Bounds on each player's gradient.
+        max_skipped: Moves of one player on end that may be skipped because their loss or gradient
+            is not finite, before the run is stopped.
+
+    Raises:
+        InputError: A number is below 1, or the update cannot be used with the schedule.
     """
 
     event_shape: tuple[int, ...]
     """Shape of one sample."""
+    compares: bool
+    """Whether some player's loss needs the real events in a turn after the first."""
 
-    def __init__(self, schedule: Schedule, update: Update) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        update: Update,
+        accumulate: int = 1,
+        clipping: Clipping = Clipping(),
+        max_skipped: int = 20,
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
+        for name, value in {"accumulate": accumulate, "max_skipped": max_skipped}.items():
+            if value < 1:
+                raise InputError(f"model.{name} is {value}; it must be at least 1")
+        if schedule.gathers and update is not descend:
+            raise InputError(
+                "model.schedule averages gradients over several batches, which only model.update "
+                "descend can follow: the others need the batches again; use window 1 or descend"
+            )
         self.schedule, self.update = schedule, update
-        self.batches_seen = self.samples_seen = 0
-        self.seed = 0
-        self._rng_state: dict[str, Tensor] | None = None
-        self._unlogged: dict[Player, list[float]] = {}
+        self.accumulate, self.clipping, self.max_skipped = accumulate, clipping, max_skipped
+        self.rounds: list[Round] = []
+        self.window = Window()
+        self._saved: dict[str, Any] | None = None
 
     @property
     @abstractmethod
@@ -49,155 +80,194 @@ class Game(LightningModule, ABC):
     def optimizer_factories(self) -> dict[Player, OptimizerFactory]:
         """Each player's optimizer, given its parameters."""
 
-    @abstractmethod
-    def begin(self, events: Events, turns: Sequence[Turn]) -> None:
-        """Take a batch of real events as the board of the ``turns`` that follow."""
+    @property
+    def scheduler_factories(self) -> dict[Player, SchedulerFactory]:
+        """Learning-rate schedulers, given the optimizer, of the players that have one."""
+        return {}
 
     @abstractmethod
-    def loss(self, player: Player) -> Tensor:
-        """The mean loss () of ``player`` on this batch at the present weights."""
+    def begin(self, turns: Sequence[Turn]) -> None:
+        """A batch begins, with these turns."""
+
+    @abstractmethod
+    def loss(self, player: Player, played: Round, attached: bool = False) -> Tensor:
+        """The mean loss () of ``player`` on a round at the present weights.
+
+        Args:
+            player: Whose loss.
+            played: The round.
+            attached: Whether the loss must be differentiable, twice, by every player's weights.
+        """
 
     @abstractmethod
     def moved(self, player: Player) -> None:
         """``player``'s weights have changed."""
 
-    def configure_optimizers(self) -> list[Optimizer]:
-        """One optimizer a player, in the order of ``players``.
+    @abstractmethod
+    def end(self) -> None:
+        """A batch has ended."""
+
+    def configure_optimizers(self) -> list[dict[str, Any]]:
+        """One optimizer a player, in the order of ``players``, and its scheduler, if any.
 
         Raises:
             InputError: An optimizer refuses its settings.
         """
-        optimizers = []
+        configured = []
         for player, network in self.players.items():
             try:
-                optimizers.append(self.optimizer_factories[player](network.parameters()))
+                optimizer = self.optimizer_factories[player](network.parameters())
             except ValueError as error:
                 raise InputError(f"model.{player}_optimizer: {error}") from error
-        return optimizers
+            configured.append({"optimizer": optimizer})
+            if factory := self.scheduler_factories.get(player):
+                configured[-1]["lr_scheduler"] = factory(optimizer)
+        return configured
 
     def setup(self, stage: str) -> None:
-        """Refuse data whose shape the model does not make."""
-        data = self.trainer.datamodule
-        if data is not None and tuple(data.event_shape) != tuple(self.event_shape):
-            raise InputError(
-                f"the data are {tuple(data.event_shape)} (data.image_size, channels), the model "
-                f"makes {tuple(self.event_shape)}; choose the same shape for both"
-            )
+        """Refuse data whose shape the model does not make, and what the precision cannot do."""
+        check_shape(self.event_shape, self.trainer.datamodule)
+        check_precision(self.trainer.precision, self.clipping, self.update)
 
     def on_fit_start(self) -> None:
-        """Gather what every step needs once: seed, parameters, sums of losses."""
-        if self.batches_seen == 0:
-            self.seed = torch.initial_seed()
-            self._unlogged = {player: [] for player in self.players}
-        self._parameters_of = {
-            player: [p for p in network.parameters() if p.requires_grad]
-            for player, network in self.players.items()
+        """Gather what every step needs once: each player's mover, the statistics to guard."""
+        super().on_fit_start()
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        self.movers = {
+            player: Mover(self, player, network, optimizer, self.clipping, scaler)
+            for (player, network), optimizer in zip(
+                self.players.items(), self.trainer.strategy.optimizers, strict=True
+            )
         }
-        self._optimizer_of = dict(zip(self.players, self.trainer.strategy.optimizers, strict=True))
-        self._losses = {
-            player: [torch.tensor(loss, device=self.device) for loss in losses]
-            for player, losses in self._unlogged.items()
-        }
+        self._statistics = [
+            (buffer, buffer.clone())
+            for network in self.players.values()
+            for buffer in network.buffers()
+            if buffer.is_floating_point()
+        ]
+        if self._saved is not None:
+            self.rounds = [Round.load(state, self.device) for state in self._saved["rounds"]]
+            for player, state in self._saved["movers"].items():
+                self.movers[player].load(state)
 
     def on_train_start(self) -> None:
         """Go on with the random numbers of the run that is resumed, and the settings given now."""
-        if self._rng_state is not None:
-            torch.set_rng_state(self._rng_state["cpu"].cpu())
-            if self.device.type == "cuda" and "cuda" in self._rng_state:
-                torch.cuda.set_rng_state(self._rng_state["cuda"].cpu(), self.device)
-            for optimizer in self.trainer.strategy.optimizers:
-                # The checkpoint brought the old settings back with the moments.
-                for group in optimizer.param_groups:
-                    group.update(optimizer.defaults)
-            self._rng_state = None
-
-    @property
-    def clock(self) -> Clock:
-        """The time at the start of this batch."""
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
-        return Clock(
-            batch=self.batches_seen,
-            epoch=self.trainer.current_epoch,
-            batch_in_epoch=progress.ready - 1,
-            batches_per_epoch=int(self.trainer.num_training_batches),
-            samples=self.samples_seen,
-        )
+        super().on_train_start()
+        if self._saved is not None:
+            for player, mover in self.movers.items():
+                # The checkpoint brought the old settings back with the moments; only a scheduler
+                # owns its learning rate.
+                kept = {"lr"} if player in self.scheduler_factories else set()
+                for group in mover.optimizer.param_groups:
+                    defaults = mover.optimizer.defaults.items()
+                    group.update({key: value for key, value in defaults if key not in kept})
+            self._saved = None
+        warn_past_bound(self.schedule, self.movers, int(self.trainer.num_training_batches))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Play every turn of this batch, then count it once."""
         events, _ = batch
-        turns = self.schedule(self.clock)
-        self.begin(events, turns)
-        for turn in turns:
-            self.update([self.move(player) for player in turn])
-        self._count(len(events))
-
-    def move(self, player: Player) -> Move:
-        """``player``'s chance to move on this batch."""
-        parameters = self._parameters_of[player]
-
-        def backward() -> Tensor:
-            for parameter in parameters:
-                parameter.grad = None
-            loss = self.loss(player)
-            # Only the mover's gradients are computed: no toggling, nothing to restore.
-            self.manual_backward(loss, inputs=parameters)
-            loss = loss.detach()
-            self._losses[player].append(loss)
-            return loss
-
-        def step() -> None:
-            # The strategy's hook runs the precision plugin and callbacks but, unlike
-            # LightningOptimizer, does not count: a step is a batch, not an optimizer's step.
-            self.trainer.strategy.optimizer_step(self._optimizer_of[player], lambda: None)
-            self.moved(player)
-
-        return Move(parameters, backward, step)
-
-    def _count(self, samples: int) -> None:
-        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        progress.increment_ready()
-        progress.increment_completed()
-        self.batches_seen += 1
-        self.samples_seen += samples * self.trainer.world_size
+        clock = self.clock
+        turns = self.schedule(clock)
+        self.window = self.schedule.window_at(clock)
+        if self.window.filled == 1:
+            self.rounds = []
+        self.rounds += self._rounds(events)
+        self.begin(turns)
+        if self.window.filled < self.window.batches:
+            self._gather({player for turn in turns for player in turn})
+        else:
+            for turn in turns:
+                self.update(turn, self.movers)
+        self.end()
+        for config in self.trainer.strategy.lr_scheduler_configs:
+            config.scheduler.step()
+        self.count(len(events))
+        if any(mover.skipped_on_end for mover in self.movers.values()):
+            self._mend_statistics()
         every = self.trainer.log_every_n_steps
         if every and self.batches_seen % every == 0:
             self._log_losses()
 
+    def _gather(self, gathering: set[Player]) -> None:
+        for player in gathering:
+            self.movers[player].gather()
+        if gathering == self.movers.keys() or not self.compares:
+            # Those who gather later need only the latents of these rounds, which can be drawn again.
+            for played in self.rounds:
+                played.events = None
+
+    def _rounds(self, events: Events) -> list[Round]:
+        n = len(events)
+        ends = [n * i // self.accumulate for i in range(self.accumulate + 1)]
+        parts = [slice(*ends[i : i + 2]) for i in range(self.accumulate) if ends[i] < ends[i + 1]]
+        return [Round(events[part], self.batches_seen, part, n) for part in parts]
+
+    def step_optimizer(self, optimizer: Optimizer) -> None:
+        """Step ``optimizer``; a step of training is a batch, not an optimizer's step.
+
+        The strategy's hook runs the precision plugin and callbacks but, unlike
+        LightningOptimizer, does not count.
+        """
+        self.trainer.strategy.optimizer_step(optimizer, lambda: None)
+
+    def _mend_statistics(self) -> None:
+        """What is not finite has passed through batch norm: take back its running statistics."""
+        for statistic, good in self._statistics:
+            if not statistic.isfinite().all():
+                statistic.copy_(good)
+
+    @property
+    def diverged(self) -> str | None:
+        """Why training should stop, if it should."""
+        for player, mover in self.movers.items():
+            if mover.skipped_on_end >= self.max_skipped:
+                return (
+                    f"the {player}'s loss or gradient was not finite in its last "
+                    f"{mover.skipped_on_end} moves, up to batch {self.batches_seen}; those moves "
+                    "were skipped, so the weights are the last good ones. A lower learning rate, "
+                    "model.clip_norm or a penalty may help"
+                )
+        return None
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Stop a game that cannot go on.
+
+        Raises:
+            Diverged: A player has skipped its last ``max_skipped`` moves.
+        """
+        if reason := self.diverged:
+            raise Diverged(reason)
+
     def _log_losses(self) -> None:
-        """Mean losses since the last time, in one transfer; logging each step costs a step."""
-        players = [player for player, losses in self._losses.items() if losses]
-        means = torch.stack([torch.stack(self._losses[player]).mean() for player in players])
-        names = [f"train/{player}_loss" for player in players]
-        metrics = dict(zip(names, means.tolist(), strict=True))
+        """Mean losses since the last time; logging each step costs a step."""
+        metrics = {
+            f"train/{player}_loss": sum(mover.losses) / len(mover.losses)
+            for player, mover in self.movers.items()
+            if mover.losses
+        }
         self.log_dict(metrics, prog_bar=True, logger=False)
         # Written now, not after the batch, so that a checkpoint of this batch finds the row there.
         for logger in self.trainer.loggers:
             logger.log_metrics({**metrics, "epoch": self.current_epoch}, self.batches_seen - 1)
-        for losses in self._losses.values():
-            losses.clear()
+        for mover in self.movers.values():
+            mover.losses.clear()
+        for statistic, good in self._statistics:
+            good.copy_(statistic)
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        """Add the time, the seed and the state of the random numbers."""
-        checkpoint["clock"] = {
-            "batches_seen": self.batches_seen,
-            "samples_seen": self.samples_seen,
-            "seed": self.seed,
-            "losses": {
-                player: [loss.item() for loss in losses] for player, losses in self._losses.items()
-            },
+        """Add moves that are half prepared, and losses that are not logged yet."""
+        super().on_save_checkpoint(checkpoint)
+        pending = self.rounds if self.window.filled < self.window.batches else []
+        checkpoint["game"] = {
+            "rounds": [played.state() for played in pending],
+            "movers": {player: mover.state() for player, mover in self.movers.items()},
         }
-        checkpoint["rng_state"] = {"cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            checkpoint["rng_state"]["cuda"] = torch.cuda.get_rng_state(self.device)
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        """Set the time; the random numbers follow when training starts."""
-        clock = checkpoint["clock"]
-        self.batches_seen, self.samples_seen = clock["batches_seen"], clock["samples_seen"]
-        self.seed = clock["seed"]
-        self._rng_state = checkpoint["rng_state"]
-        self._unlogged = clock["losses"]
+        """Set the time; the rest follows when training starts."""
+        super().on_load_checkpoint(checkpoint)
+        self._saved = checkpoint["game"]
 
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:

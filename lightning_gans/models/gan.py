@@ -1,14 +1,16 @@
 """The two-player game of Goodfellow et al. (2014)."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
 from lightning_gans.models.ema import Average, ema_decay
-from lightning_gans.models.game import Game, OptimizerFactory
-from lightning_gans.objectives import non_saturating
+from lightning_gans.models.game import Game, OptimizerFactory, SchedulerFactory
+from lightning_gans.models.mover import Clipping, Round
+from lightning_gans.objectives import Judged, Penalty, non_saturating
 from lightning_gans.schedules import Alternating, Schedule, Update, descend
 from lightning_gans.seeds import Stream, seeded
 from lightning_gans.types import (
@@ -22,7 +24,7 @@ from lightning_gans.types import (
     Turn,
 )
 
-__all__ = ["GAN", "Objective", "pairs_logits"]
+__all__ = ["GAN", "Objective", "compares_logits"]
 
 Objective = Callable[[Logits, Logits], Losses]
 
@@ -30,13 +32,24 @@ _SAMPLE_CHUNK = 256
 _PROBES = ((-4.0, 2.0), (-1.0, 5.0))
 
 
-def pairs_logits(objective: Objective) -> bool:
+def compares_logits(objective: Objective) -> bool:
     """Whether the generator's loss depends on the logits of real samples, found by trying.
 
     Where it does not, the generator's turn needs no pass over the real batch.
+
+    Raises:
+        InputError: ``objective`` is no objective.
     """
     fake = torch.zeros(64)
-    low, high = (objective(torch.linspace(*ends, 64), fake).generator for ends in _PROBES)
+    try:
+        low, high = (objective(torch.linspace(*ends, 64), fake).generator for ends in _PROBES)
+    except (TypeError, AttributeError) as error:
+        name = getattr(objective, "__name__", type(objective).__name__)
+        raise InputError(
+            f"model.objective {name} is not an objective: it must take the logits of real and of "
+            f"generated samples and return Losses(discriminator, generator); penalties go to "
+            f"model.penalties ({error})"
+        ) from error
     return not torch.equal(low, high)
 
 
@@ -47,17 +60,30 @@ class GAN(Game):
         generator: From latents N(0, I) to events.
         discriminator: From events to logits.
         objective: What each player minimises: a function of the logits.
+        penalties: Further terms of the discriminator's loss.
+        augment: Changes real and generated events alike before the discriminator's training sees
+            them; differentiable.
         schedule: Who moves on which batch.
         update: How the movers of one turn move.
         generator_optimizer: In which direction the generator moves.
         discriminator_optimizer: In which direction the discriminator moves.
+        generator_scheduler: The generator's learning rate, stepped once a batch.
+        discriminator_scheduler: The discriminator's learning rate, stepped once a batch.
         ema_half_life: Half-life, in samples seen, of the averaged generator that is sampled from;
             None samples from the generator itself.
         clip_weights: Clamp the discriminator's weights to +-this after its moves; None does not.
-        compile: Compile both networks with torch.compile; pays on a GPU, not on a CPU.
+        clip_norm: Largest norm of each player's gradient; None clips nothing.
+        clip_value: Largest size of each entry of the gradients; None clips nothing.
+        accumulate: Parts a batch is split into, to need less memory; the gradient is that of the
+            whole but for batch statistics.
+        max_skipped: Moves of a player on end that may be skipped because its loss or gradient is
+            not finite, before the run stops.
+        compile: Compile both networks with torch.compile; pays on a GPU, not on a CPU. Passes
+            that are differentiated twice stay as they are.
 
     Raises:
-        InputError: The networks' event shapes differ, or a number is not positive.
+        InputError: The networks' event shapes differ, a number is out of range, or the objective
+            is none.
     """
 
     def __init__(
@@ -65,15 +91,23 @@ class GAN(Game):
         generator: Generator,
         discriminator: Discriminator,
         objective: Objective = non_saturating,
+        penalties: Sequence[Penalty] = (),
+        augment: nn.Module | None = None,
         schedule: Schedule = Alternating(),
         update: Update = descend,
         generator_optimizer: OptimizerFactory = torch.optim.Adam,
         discriminator_optimizer: OptimizerFactory = torch.optim.Adam,
+        generator_scheduler: SchedulerFactory | None = None,
+        discriminator_scheduler: SchedulerFactory | None = None,
         ema_half_life: float | None = 10_000.0,
         clip_weights: float | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        accumulate: int = 1,
+        max_skipped: int = 20,
         compile: bool = False,
     ) -> None:
-        super().__init__(schedule, update)
+        super().__init__(schedule, update, accumulate, Clipping(clip_norm, clip_value), max_skipped)
         if generator.event_shape != discriminator.event_shape:
             raise InputError(
                 f"model.generator makes {generator.event_shape}, model.discriminator takes "
@@ -83,17 +117,25 @@ class GAN(Game):
             if value is not None and value <= 0:
                 raise InputError(f"model.{name} is {value}; it must be above 0, or null")
         self.generator, self.discriminator = generator, discriminator
-        self.objective, self._paired = objective, pairs_logits(objective)
-        self._factories = {
+        self.objective, self.compares = objective, compares_logits(objective)
+        self.penalties, self.augment = list(penalties), augment
+        # Running averages of penalties belong into checkpoints.
+        self.averages = nn.ModuleList(p for p in penalties if isinstance(p, nn.Module))
+        self._optimizers = {
             "discriminator": discriminator_optimizer,
             "generator": generator_optimizer,
+        }
+        self._schedulers = {
+            "discriminator": discriminator_scheduler,
+            "generator": generator_scheduler,
         }
         self.event_shape = generator.event_shape
         self.ema_half_life, self.clip_weights = ema_half_life, clip_weights
         self.generator_ema = None
         if ema_half_life is not None:
             self.generator_ema = deepcopy(generator).requires_grad_(False).eval()
-        self._averaged_at = 0
+        self._averaged_at = self._judged_batches = 0
+        self.compiled = compile
         if compile:
             generator.compile()
             discriminator.compile()
@@ -106,26 +148,33 @@ class GAN(Game):
     @property
     def optimizer_factories(self) -> dict[Player, OptimizerFactory]:
         """Each player's optimizer, given its parameters."""
-        return self._factories
+        return self._optimizers
 
-    def begin(self, events: Events, turns: Sequence[Turn]) -> None:
-        """Real events; generated events are made when first needed."""
-        self._real, self._fake, self._draws = events, None, 0
-        self._generator_moves = any("generator" in turn for turn in turns)
+    @property
+    def scheduler_factories(self) -> dict[Player, SchedulerFactory]:
+        """The learning-rate schedulers that were asked for."""
+        return {player: factory for player, factory in self._schedulers.items() if factory}
 
-    def fake(self) -> Events:
-        """Generated events of this batch, made once for both players until the generator moves."""
-        if self._fake is None:
-            latents = self.latents(len(self._real), self._draws)
-            self._draws += 1
+    def begin(self, turns: Sequence[Turn]) -> None:
+        """Generated events are made when first needed."""
+        movers = {player for turn in turns for player in turn}
+        self._fake, self._fake_of = None, None
+        self._generator_moves, self._generator_moved = "generator" in movers, False
+        self._discriminator_moves = "discriminator" in movers
+
+    def fake(self, played: Round) -> Events:
+        """Generated events of a round, made once for both players until the generator moves."""
+        if self._fake is None or self._fake_of is not played:
+            latents = self.latents(played.batch_size, played.batch)[played.part]
             with torch.set_grad_enabled(self._generator_moves):
-                self._fake = self.generator(latents)
+                self._fake, self._fake_of = self.generator(latents), played
         return self._fake
 
-    def latents(self, n: int, draw: int = 0) -> Tensor:
-        """Latents N(0, I) (n, latent_dim) of this batch, by (seed, rank, batch, draw)."""
-        place = (self.seed, self.global_rank, self.batches_seen, draw)
-        source = seeded(self._latent_source, Stream.LATENTS, *place)
+    def latents(self, n: int, batch: int) -> Tensor:
+        """Latents N(0, I) (n, latent_dim) of a batch, by (seed, rank, batch)."""
+        source = seeded(
+            self._latent_source, Stream.LATENTS, self.seed, self.global_rank, batch, 0
+        )
         return torch.randn(n, self.generator.latent_dim, device=self.device, generator=source)
 
     def logits(self, events: Events) -> Logits:
@@ -133,34 +182,62 @@ class GAN(Game):
         logits = self.discriminator(events)
         return logits.float() if logits.itemsize < 4 else logits
 
-    def loss(self, player: Player) -> Tensor:
-        """The mean loss () of ``player`` on this batch at the present weights."""
-        if player == "discriminator":
-            real, fake = self._real, self.fake().detach()
-            losses = self.objective(self.logits(real), self.logits(fake))
-            return losses.discriminator.mean()
-        fake = self.logits(self.fake())
-        # Unless the generator's loss compares the two, real logits would be a pass for nothing.
-        real = self.logits(self._real) if self._paired else fake.detach()
-        return self.objective(real, fake).generator.mean()
+    def judge(self, events: Events) -> Logits:
+        """Logits (batch,) of events as training shows them to the discriminator."""
+        return self.logits(events if self.augment is None else self.augment(events))
+
+    def loss(self, player: Player, played: Round, attached: bool = False) -> Tensor:
+        """The mean loss () of ``player`` on a round at the present weights."""
+        with self._eager(attached):
+            if player == "discriminator":
+                return self._discriminator_loss(played, attached)
+            fake = self.judge(self.fake(played))
+            # Unless the generator's loss compares the two, real logits would be a pass for nothing.
+            real = self.judge(played.events) if self.compares else fake.detach()
+            return self.objective(real, fake).generator.mean()
+
+    def _discriminator_loss(self, played: Round, attached: bool) -> Tensor:
+        due = [penalty for penalty in self.penalties if penalty.due(self._judged_batches)]
+        real, fake = played.events, self.fake(played)
+        if not attached:
+            fake = fake.detach()
+        if due:
+            # Penalties take gradients by the events from the logits that the loss needs anyway.
+            real = real.detach().requires_grad_()
+            fake = fake if fake.requires_grad else fake.detach().requires_grad_()
+        with self._eager(bool(due)):
+            judged = Judged(self.judge, real, fake, self.judge(real), self.judge(fake))
+            self.judged = (judged.real_logits.detach(), judged.fake_logits.detach())
+            loss = self.objective(judged.real_logits, judged.fake_logits).discriminator.mean()
+            for penalty in due:
+                loss = loss + penalty(judged)
+        return loss
+
+    def _eager(self, wanted: bool) -> AbstractContextManager:
+        """Compiled code cannot be differentiated twice."""
+        if self.compiled and wanted:
+            return torch.compiler.set_stance("force_eager")
+        return nullcontext()
 
     @torch.no_grad()
     def moved(self, player: Player) -> None:
-        """Forget what the generator made; average its weights; clamp the discriminator's."""
+        """Forget what the generator made; clamp the discriminator's weights."""
         if player == "generator":
-            self._fake = None
-            self._average()
+            self._fake, self._generator_moved = None, True
         elif self.clip_weights is not None:
-            torch._foreach_clamp_min_(self._parameters_of[player], -self.clip_weights)
-            torch._foreach_clamp_max_(self._parameters_of[player], self.clip_weights)
+            weights = self.movers[player].parameters
+            torch._foreach_clamp_min_(weights, -self.clip_weights)
+            torch._foreach_clamp_max_(weights, self.clip_weights)
 
-    def _average(self) -> None:
-        if self.generator_ema is None:
-            return
-        seen = self.samples_seen + len(self._real) * self.trainer.world_size
-        decay = ema_decay(seen - self._averaged_at, self.ema_half_life, seen)
-        self._average_of_generator.update(decay)
-        self._averaged_at = seen
+    def end(self) -> None:
+        """Average the generator's weights if it moved."""
+        self._fake = self._fake_of = None
+        self._judged_batches += self._discriminator_moves
+        if self.generator_ema is not None and self._generator_moved:
+            seen = self.samples_seen + self.rounds[-1].batch_size * self.trainer.world_size
+            decay = ema_decay(seen - self._averaged_at, self.ema_half_life, seen)
+            self._average_of_generator.update(decay)
+            self._averaged_at = seen
 
     def on_fit_start(self) -> None:
         """Make the source of the training latents on its device, and find what is averaged."""
@@ -212,11 +289,13 @@ class GAN(Game):
             self.log(f"{split}/{player}_loss", loss.mean(), batch_size=len(events))
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        """Add when the average was last updated."""
+        """Add when the average was last updated, and the time that lazy penalties go by."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["clock"]["averaged_at"] = self._averaged_at
+        checkpoint["clock"]["judged_batches"] = self._judged_batches
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        """Go on averaging from there."""
+        """Go on from there."""
         super().on_load_checkpoint(checkpoint)
         self._averaged_at = checkpoint["clock"]["averaged_at"]
+        self._judged_batches = checkpoint["clock"]["judged_batches"]

@@ -1,21 +1,32 @@
 """Named algorithms: a GAN with other defaults, and nothing else."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import torch
 
+from lightning_gans import objectives
 from lightning_gans.models.game import OptimizerFactory
 from lightning_gans.models.gan import GAN, Objective
-from lightning_gans.objectives import least_squares, wasserstein
-from lightning_gans.schedules import Alternating, Schedule
+from lightning_gans.objectives import (
+    R1,
+    R2,
+    GradientPenalty,
+    LeastSquares,
+    Penalty,
+    hinge,
+    relativistic_paired,
+    wasserstein,
+)
+from lightning_gans.schedules import Accumulated, Alternating, BatchCount, Schedule
 
-__all__ = ["LSGAN", "WGAN", "wgan_rmsprop"]
+__all__ = ["DRAGAN", "GEAN", "LSGAN", "R3GAN", "SNGAN", "WGAN", "WGANGP"]
 
 
 class LSGAN(GAN):
     """LSGAN (Mao et al., 2017): a GAN by least squares, targets 0 for generated and 1 for real."""
 
-    def __init__(self, *args, objective: Objective = least_squares, **kwargs) -> None:
+    def __init__(self, *args, objective: Objective = LeastSquares(), **kwargs) -> None:
         super().__init__(*args, objective=objective, **kwargs)
 
 
@@ -46,3 +57,120 @@ class WGAN(GAN):
             clip_weights=clip_weights,
             **kwargs,
         )
+
+
+def wgangp_adam(parameters: Iterable) -> torch.optim.Optimizer:
+    """Adam at 1e-4 with betas 0 and 0.9 (Gulrajani et al., 2017, algorithm 1)."""
+    return torch.optim.Adam(parameters, lr=1e-4, betas=(0.0, 0.9))
+
+
+class WGANGP(GAN):
+    """WGAN-GP (Gulrajani et al., 2017): a linear critic of slope one; it takes no batch norm."""
+
+    def __init__(
+        self,
+        *args,
+        objective: Objective = wasserstein,
+        penalties: Sequence[Penalty] = (GradientPenalty(weight=10.0),),
+        schedule: Schedule = Alternating(ratio=5),
+        generator_optimizer: OptimizerFactory = wgangp_adam,
+        discriminator_optimizer: OptimizerFactory = wgangp_adam,
+        **kwargs,
+    ) -> None:
+        super().__init__(
+            *args,
+            objective=objective,
+            penalties=penalties,
+            schedule=schedule,
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            **kwargs,
+        )
+
+
+class DRAGAN(GAN):
+    """DRAGAN (Kodali et al., 2017): a non-saturating GAN of slope one around the data."""
+
+    def __init__(
+        self, *args, penalties: Sequence[Penalty] = (objectives.DRAGAN(weight=10.0),), **kwargs
+    ) -> None:
+        super().__init__(*args, penalties=penalties, **kwargs)
+
+
+def sngan_adam(parameters: Iterable) -> torch.optim.Optimizer:
+    """Adam at 2e-4 with betas 0 and 0.9 (Miyato et al., 2018, residual networks)."""
+    return torch.optim.Adam(parameters, lr=2e-4, betas=(0.0, 0.9))
+
+
+class SNGAN(GAN):
+    """SNGAN (Miyato et al., 2018): hinge, five critic moves; spectral norm is its network's."""
+
+    def __init__(
+        self,
+        *args,
+        objective: Objective = hinge,
+        schedule: Schedule = Alternating(ratio=5),
+        generator_optimizer: OptimizerFactory = sngan_adam,
+        discriminator_optimizer: OptimizerFactory = sngan_adam,
+        **kwargs,
+    ) -> None:
+        super().__init__(
+            *args,
+            objective=objective,
+            schedule=schedule,
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            **kwargs,
+        )
+
+
+def r3gan_adam(parameters: Iterable) -> torch.optim.Optimizer:
+    """Adam at 2e-4 with betas 0 and 0.99 (Huang et al., 2024)."""
+    return torch.optim.Adam(parameters, lr=2e-4, betas=(0.0, 0.99))
+
+
+class R3GAN(GAN):
+    """R3GAN (Huang et al., 2024): relativistic pairs, R1 and R2; it takes no batch norm.
+
+    The right gamma grows with the resolution: the default is for 32 pixels.
+    """
+
+    def __init__(
+        self,
+        *args,
+        objective: Objective = relativistic_paired,
+        penalties: Sequence[Penalty] = (R1(gamma=0.05), R2(gamma=0.05)),
+        generator_optimizer: OptimizerFactory = r3gan_adam,
+        discriminator_optimizer: OptimizerFactory = r3gan_adam,
+        **kwargs,
+    ) -> None:
+        super().__init__(
+            *args,
+            objective=objective,
+            penalties=penalties,
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            **kwargs,
+        )
+
+
+class GEAN(GAN):
+    """GEAN, accumulated: each player moves once a window, along its mean gradient over it.
+
+    Its direction is the players' optimizers, e.g. `ConjugateDirection`; its phased reading is a
+    GAN whose schedule is `Phased`.
+
+    Args:
+        window: Batches that a move averages, or ``epoch`` for all those of the epoch.
+        order: ``sequential``: the generator's gradients are taken against the discriminator that
+            has moved; ``simultaneous``: against the one before.
+    """
+
+    def __init__(
+        self,
+        *args,
+        window: BatchCount = "epoch",
+        order: Literal["sequential", "simultaneous"] = "sequential",
+        **kwargs,
+    ) -> None:
+        super().__init__(*args, schedule=Accumulated(window, order), **kwargs)

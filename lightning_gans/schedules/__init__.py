@@ -1,6 +1,45 @@
-"""Schedules (who moves now) and updates (how the movers move)."""
+"""Schedules (who moves now), updates (how) and directions (which way)."""
 
-from lightning_gans.schedules.turns import Alternating, Schedule
-from lightning_gans.schedules.updates import Move, Update, descend
+from lightning_gans.schedules.directions import (
+    ConjugateAdam,
+    ConjugateDirection,
+    OptimisticAdam,
+    OptimisticSGD,
+)
+from lightning_gans.schedules.turns import (
+    Accumulated,
+    Alternating,
+    BatchCount,
+    Phased,
+    Schedule,
+    Simultaneous,
+    Window,
+)
+from lightning_gans.schedules.updates import (
+    Consensus,
+    Move,
+    Unrolled,
+    Update,
+    descend,
+    extragradient,
+)
 
-__all__ = ["Alternating", "Move", "Schedule", "Update", "descend"]
+__all__ = [
+    "Accumulated",
+    "Alternating",
+    "BatchCount",
+    "ConjugateAdam",
+    "ConjugateDirection",
+    "Consensus",
+    "Move",
+    "OptimisticAdam",
+    "OptimisticSGD",
+    "Phased",
+    "Schedule",
+    "Simultaneous",
+    "Unrolled",
+    "Update",
+    "Window",
+    "descend",
+    "extragradient",
+]

@@ -2,18 +2,55 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from lightning_gans.types import Clock, InputError, Turn
 
-__all__ = ["Alternating", "Schedule"]
+__all__ = [
+    "Accumulated",
+    "Alternating",
+    "BatchCount",
+    "Phased",
+    "Schedule",
+    "Simultaneous",
+    "Window",
+]
+
+BatchCount = int | Literal["epoch"]
+"""A number of batches, or all those of an epoch."""
+
+
+class Window(NamedTuple):
+    """The batches whose gradients one move averages.
+
+    Attributes:
+        batches: How many there are.
+        filled: How many of them there are so far, this one included.
+    """
+
+    batches: int = 1
+    filled: int = 1
 
 
 class Schedule(ABC):
     """From the clock to the turns of this batch; every batch gives at least one turn."""
 
+    gathers = False
+    """Whether moves may average the gradients of several batches."""
+
     @abstractmethod
     def __call__(self, clock: Clock) -> tuple[Turn, ...]:
         """The turns of the batch at ``clock``, in order."""
+
+    def window_at(self, clock: Clock) -> Window:
+        """The window of the batch at ``clock``; players move on the batch that fills it."""
+        return Window()
+
+
+def _at_least_one(**values: BatchCount) -> None:
+    for name, value in values.items():
+        if value != "epoch" and value < 1:
+            raise InputError(f"schedule.{name} is {value}; it must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -31,11 +68,116 @@ class Alternating(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse a game in which nobody moves."""
-        if self.ratio < 1:
-            raise InputError(f"schedule.ratio is {self.ratio}; it must be at least 1")
+        _at_least_one(ratio=self.ratio)
 
     def __call__(self, clock: Clock) -> tuple[Turn, ...]:
         """(D), and on every ratio-th batch (D)(G)."""
         if (clock.batch + 1) % self.ratio:
             return (("discriminator",),)
         return (("discriminator",), ("generator",))
+
+
+@dataclass(frozen=True)
+class Simultaneous(Schedule):
+    """Both move at once, each against the other's weights before the move.
+
+    With plain descent this spirals out of bilinear games (Mescheder et al., 2017); it is the
+    schedule of extragradient and consensus.
+    """
+
+    def __call__(self, clock: Clock) -> tuple[Turn, ...]:
+        """(D G)."""
+        return (("discriminator", "generator"),)
+
+
+@dataclass(frozen=True)
+class Accumulated(Schedule):
+    """GEAN, accumulated: each player moves once a window, along its mean gradient over it.
+
+    All gradients of a player in a window are taken at the same weights. With a window of one
+    batch, sequential is `Alternating` and simultaneous is `Simultaneous`, bit for bit.
+
+    Args:
+        window: Batches that a move averages, or ``epoch`` for all those of the epoch.
+        order: ``sequential``: D moves first, and G's gradients on the same batches are taken
+            against the moved D. ``simultaneous``: both are taken before either moves.
+
+    Raises:
+        InputError: ``window`` is below 1.
+    """
+
+    window: BatchCount = "epoch"
+    order: Literal["sequential", "simultaneous"] = "sequential"
+
+    def __post_init__(self) -> None:
+        """Refuse an empty window."""
+        _at_least_one(window=self.window)
+
+    @property
+    def gathers(self) -> bool:
+        """Whether moves may average the gradients of several batches."""
+        return self.window != 1
+
+    def window_at(self, clock: Clock) -> Window:
+        """Windows follow one another, over the ends of epochs too."""
+        if self.window == "epoch":
+            return Window(clock.batches_per_epoch, clock.batch_in_epoch + 1)
+        return Window(self.window, clock.batch % self.window + 1)
+
+    def __call__(self, clock: Clock) -> tuple[Turn, ...]:
+        """(D G), or (D) and on the batch that fills the window (D)(G)."""
+        if self.order == "simultaneous":
+            return (("discriminator", "generator"),)
+        batches, filled = self.window_at(clock)
+        if filled < batches:
+            return (("discriminator",),)
+        return (("discriminator",), ("generator",))
+
+
+@dataclass(frozen=True)
+class Phased(Schedule):
+    """GEAN, phased: D moves on every batch of its windows, then G on every batch of its own.
+
+    Args:
+        discriminator: Windows in which D moves, before
+        generator: the windows in which G moves.
+        window: Batches in a window, or ``epoch``.
+
+    Raises:
+        InputError: A number is below 1.
+    """
+
+    discriminator: int = 1
+    generator: int = 1
+    window: BatchCount = "epoch"
+
+    def __post_init__(self) -> None:
+        """Refuse a phase in which nobody moves."""
+        _at_least_one(
+            discriminator=self.discriminator, generator=self.generator, window=self.window
+        )
+
+    def __call__(self, clock: Clock) -> tuple[Turn, ...]:
+        """(D) in D's windows, then (G) in G's."""
+        windows = clock.epoch if self.window == "epoch" else clock.batch // self.window
+        place = windows % (self.discriminator + self.generator)
+        return (("discriminator" if place < self.discriminator else "generator",),)
+
+    def bilinear_gain(
+        self, batches_per_epoch: int, discriminator_lr: float, generator_lr: float
+    ) -> float:
+        """K_D lr_D K_G lr_G, with K a player's moves in a phase.
+
+        On the bilinear game theta psi, whose curvature is one, plain gradient steps in phases
+        stay bounded if and only if this is below 4: the product of the two phases is
+        [[1, -a], [b, 1 - ab]] with a = K_G lr_G and b = K_D lr_D.
+        """
+        batches = batches_per_epoch if self.window == "epoch" else self.window
+        return (
+            self.discriminator
+            * batches
+            * discriminator_lr
+            * self.generator
+            * batches
+            * generator_lr
+        )

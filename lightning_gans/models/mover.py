@@ -1,0 +1,245 @@
+"""One player at its move: gradients over rounds, clipping, and what is not finite."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lightning_gans.schedules import Move, Window
+from lightning_gans.types import Events, InputError, Player
+
+__all__ = ["Board", "Clipping", "Mover", "Round", "total_norm"]
+
+
+@dataclass
+class Round:
+    """A batch, or a part of one, whose gradient enters a move.
+
+    Attributes:
+        events: Real events (size, *event); None once nobody needs them any more.
+        batch: The number of the batch, from which its latents follow.
+        part: The rows of the batch that this is.
+        batch_size: Rows of the whole batch.
+    """
+
+    events: Events | None
+    batch: int
+    part: slice
+    batch_size: int
+
+    @property
+    def size(self) -> int:
+        """Its rows."""
+        return self.part.stop - self.part.start
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold of it."""
+        part = (self.part.start, self.part.stop)
+        return {**vars(self), "part": part}
+
+    @classmethod
+    def load(cls, state: dict[str, Any], device: torch.device) -> "Round":
+        """The round of `state`."""
+        events = state["events"]
+        moved = None if events is None else events.to(device)
+        return cls(**{**state, "part": slice(*state["part"]), "events": moved})
+
+
+@runtime_checkable
+class Board(Protocol):
+    """What a mover asks of its game."""
+
+    rounds: list[Round]
+    window: Window
+
+    def loss(self, player: Player, played: Round, attached: bool = False) -> Tensor:
+        """The mean loss () of ``player`` on a round."""
+
+    def manual_backward(self, loss: Tensor, **kwargs: Any) -> None:
+        """``loss.backward`` under Lightning's precision."""
+
+    def step_optimizer(self, optimizer: Optimizer) -> None:
+        """Step, without counting it as one of training's."""
+
+    def moved(self, player: Player) -> None:
+        """``player``'s weights have changed."""
+
+
+@dataclass(frozen=True)
+class Clipping:
+    """Bounds on a player's gradient before it moves; None bounds nothing.
+
+    Args:
+        norm: Largest norm of the whole gradient; a longer one is shortened to it.
+        value: Largest size of each entry; clipped first.
+
+    Raises:
+        InputError: A bound is not positive.
+    """
+
+    norm: float | None = None
+    value: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that leave nothing."""
+        for name, bound in {"clip_norm": self.norm, "clip_value": self.value}.items():
+            if bound is not None and bound <= 0:
+                raise InputError(f"model.{name} is {bound}; it must be above 0, or null")
+
+    def __call__(self, gradients: list[Tensor], norm: float) -> None:
+        """Clip ``gradients``, whose norm is ``norm``, in place."""
+        if self.value is not None:
+            torch._foreach_clamp_min_(gradients, -self.value)
+            torch._foreach_clamp_max_(gradients, self.value)
+            norm = total_norm(gradients)
+        if self.norm is not None and norm > self.norm:
+            torch._foreach_mul_(gradients, self.norm / norm)
+
+
+def total_norm(tensors: Sequence[Tensor]) -> float:
+    """The norm of all entries of ``tensors`` together; waits for the device."""
+    return torch.stack(torch._foreach_norm(tensors)).norm().item()
+
+
+class Mover(Move):
+    """A player's move under Lightning.
+
+    Args:
+        board: The game, with the rounds that are played.
+        player: Its name.
+        network: What it moves.
+        optimizer: In which direction.
+        clipping: Bounds on the gradient.
+        scaler: What scales the losses of 16-bit floats, if anything does.
+
+    Attributes:
+        norm: Norm of the last gradient, before clipping.
+        losses: Those of the moves since they were last logged.
+        skipped: Moves not made because the loss or the gradient was not finite.
+        skipped_on_end: How many of them since the last move that was made.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        player: Player,
+        network: nn.Module,
+        optimizer: Optimizer,
+        clipping: Clipping,
+        scaler: torch.amp.GradScaler | None = None,
+    ) -> None:
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        self._board, self._player, self._network = board, player, network
+        self.optimizer, self._clipping, self._scaler = optimizer, clipping, scaler
+        self.norm = math.nan
+        self.losses: list[float] = []
+        self.skipped = self.skipped_on_end = 0
+        self._gathered = 0
+        self._loss: Tensor | float = 0.0
+
+    @property
+    def gradients(self) -> list[Tensor]:
+        """The parameters' gradients, where there are any."""
+        return [p.grad for p in self.parameters if p.grad is not None]
+
+    def gather(self) -> None:
+        """Add the gradients of the rounds that are new; the player moves on a later batch."""
+        self._add(self._board.rounds[self._gathered :])
+        self._gathered = len(self._board.rounds)
+
+    def backward(self) -> None:
+        """Set the gradients to the mean over the window, at all present weights."""
+        # Backwards, because what the last round generated is still at hand.
+        self._add(self._board.rounds[self._gathered :][::-1])
+        self._gathered = 0
+        batches = self._board.window.batches
+        if batches > 1:
+            torch._foreach_div_(self.gradients, batches)
+            self._loss /= batches
+
+    def _add(self, rounds: list[Round]) -> None:
+        if not self._gathered:
+            self._loss = 0.0
+            for parameter in self.parameters:
+                parameter.grad = None
+        for played in rounds:
+            loss = self._weighted(played, attached=False)
+            # Only the mover's gradients are computed: no toggling, nothing to restore.
+            self._board.manual_backward(loss, inputs=self.parameters)
+            self._loss = self._loss + loss.detach()
+
+    def _weighted(self, played: Round, attached: bool) -> Tensor:
+        loss = self._board.loss(self._player, played, attached)
+        return loss if played.size == played.batch_size else loss * played.size / played.batch_size
+
+    def loss(self) -> Tensor:
+        """The loss () on this batch at all present weights, differentiable by every player's."""
+        loss = sum(self._weighted(played, attached=True) for played in self._board.rounds)
+        self._loss = loss.detach()
+        return loss
+
+    def step(self) -> None:
+        """Move, unless the loss or the gradient is not finite: that would enter the weights."""
+        gradients = self.gradients
+        scale = 1.0 if self._scaler is None else self._scaler.get_scale()
+        self.norm, loss = total_norm(gradients) / scale, float(self._loss)
+        finite = math.isfinite(self.norm + loss)
+        self.skipped += not finite
+        self.skipped_on_end = 0 if finite else self.skipped_on_end + 1
+        if finite:
+            self.losses.append(loss)
+            self._clipping(gradients, self.norm)
+        elif self._scaler is None:
+            return
+        # A scaler must be told of what is not finite: it skips the move itself, and scales less.
+        self._board.step_optimizer(self.optimizer)
+        if finite:
+            self._board.moved(self._player)
+
+    @torch.no_grad()
+    def put(self, values: Sequence[Tensor]) -> None:
+        """Set the parameters to ``values``."""
+        torch._foreach_copy_(self.parameters, list(values))
+        self._board.moved(self._player)
+
+    @contextmanager
+    def at(self, values: Sequence[Tensor]) -> Iterator[None]:
+        """Inside, ``values``, which may carry a graph, stand in the parameters' place."""
+        stand_in = {id(p): value for p, value in zip(self.parameters, values, strict=True)}
+        places = [
+            (module._parameters, name, parameter)
+            for module in self._network.modules()
+            for name, parameter in module._parameters.items()
+            if id(parameter) in stand_in
+        ]
+        try:
+            for slots, name, parameter in places:
+                slots[name] = stand_in[id(parameter)]
+            yield
+        finally:
+            for slots, name, parameter in places:
+                slots[name] = parameter
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold for the next move to be the same."""
+        return {
+            "losses": list(self.losses),
+            "skipped": self.skipped,
+            "skipped_on_end": self.skipped_on_end,
+            "gathered": self._gathered,
+            "gathered_loss": float(self._loss) if self._gathered else 0.0,
+            "gradients": [p.grad for p in self.parameters] if self._gathered else [],
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.losses = list(state["losses"])
+        self.skipped, self.skipped_on_end = state["skipped"], state["skipped_on_end"]
+        self._gathered, self._loss = state["gathered"], state["gathered_loss"]
+        for parameter, gradient in zip(self.parameters, state["gradients"], strict=False):
+            parameter.grad = None if gradient is None else gradient.to(parameter)

@@ -1,0 +1,76 @@
+"""The time of a training run: counted once a batch, saved with the random numbers' state."""
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from lightning_gans.types import Clock
+
+__all__ = ["Timed"]
+
+
+class Timed(LightningModule):
+    """A module that knows how many batches and samples it has seen, and goes on from there.
+
+    Attributes:
+        batches_seen: Over the whole run, those before it was resumed included.
+        samples_seen: Over all devices.
+        seed: Of the run that is trained or resumed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches_seen = self.samples_seen = 0
+        self.seed = 0
+        self._rng_state: dict[str, Tensor] | None = None
+
+    @property
+    def clock(self) -> Clock:
+        """The time at the start of this batch."""
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        return Clock(
+            batch=self.batches_seen,
+            epoch=self.trainer.current_epoch,
+            batch_in_epoch=progress.ready - 1,
+            batches_per_epoch=int(self.trainer.num_training_batches),
+            samples=self.samples_seen,
+        )
+
+    def on_fit_start(self) -> None:
+        """A run takes the seed it is started with."""
+        if self.batches_seen == 0:
+            self.seed = torch.initial_seed()
+
+    def on_train_start(self) -> None:
+        """Go on with the random numbers of the run that is resumed."""
+        if self._rng_state is not None:
+            torch.set_rng_state(self._rng_state["cpu"].cpu())
+            if self.device.type == "cuda" and "cuda" in self._rng_state:
+                torch.cuda.set_rng_state(self._rng_state["cuda"].cpu(), self.device)
+            self._rng_state = None
+
+    def count(self, samples: int) -> None:
+        """Count a batch of ``samples`` as one step, in Lightning's books too."""
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        progress.increment_ready()
+        progress.increment_completed()
+        self.batches_seen += 1
+        self.samples_seen += samples * self.trainer.world_size
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        """Add the time, the seed and the state of the random numbers."""
+        checkpoint["clock"] = {
+            "batches_seen": self.batches_seen,
+            "samples_seen": self.samples_seen,
+            "seed": self.seed,
+        }
+        checkpoint["rng_state"] = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            checkpoint["rng_state"]["cuda"] = torch.cuda.get_rng_state(self.device)
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        """Set the time; the random numbers follow when training starts."""
+        clock = checkpoint["clock"]
+        self.batches_seen, self.samples_seen = clock["batches_seen"], clock["samples_seen"]
+        self.seed = clock["seed"]
+        self._rng_state = checkpoint["rng_state"]
