@@ -1,6 +1,6 @@
 """What ends a command with one line and exit code 2 instead of a traceback."""
 
-__all__ = ["InputError", "Interrupted"]
+__all__ = ["Diverged", "InputError", "Interrupted"]
 
 
 class InputError(ValueError):
@@ -9,3 +9,7 @@ class InputError(ValueError):
 
 class Interrupted(Exception):
     """The user pressed Ctrl-C; the message says what is saved and how to go on."""
+
+
+class Diverged(Interrupted):
+    """Training has met nothing but infinities for too long; the message says whose and when."""

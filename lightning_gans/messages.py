@@ -81,10 +81,10 @@ def explain(message: str, parser: LightningArgumentParser) -> str:
         )
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
     lines = [line for line in lines if line and not any(word in line for word in _NOISE)]
-    text = " ".join(lines)
+    text = " ".join(dict.fromkeys(lines))
     for pattern, words in _IN_OTHER_WORDS:
         text = pattern.sub(words, text)
-    for groups in _WRONG_NAME.findall(message):
+    for groups in dict.fromkeys(_WRONG_NAME.findall(message)):
         name = "".join(groups)
         names = _names(parser) - {name}
         if name in _FUNCTIONS:

@@ -110,15 +110,27 @@ class MetricsFile:
                 self._rewrite()
 
     def append(self, row: Mapping[str, int | float]) -> None:
-        """Write ``row``; new columns rewrite the file once."""
+        """Write ``row``, into the last one if that is of the same step and denies nothing of it.
+
+        New columns rewrite the file once.
+        """
         text = {key: _text(value) for key, value in row.items()}
-        self.rows.append(text)
+        last = self.rows[-1] if self.rows else {}
+        replaced = 0
+        if last.get("step") == text["step"] and all(
+            last.get(key) in (None, "", value) for key, value in text.items()
+        ):
+            replaced = len(self._line(last))
+            last.update(text)
+        else:
+            self.rows.append(text)
         if new := [key for key in text if key not in self.columns]:
             self.columns += new
             self._rewrite()
         else:
-            with self.path.open("a", newline="") as file:
-                self._writer(file).writerow(text)
+            with self.path.open("ab") as file:
+                file.truncate(max(file.tell() - replaced, 0))
+                file.write(self._line(self.rows[-1]).encode())
 
     def go_back_to(self, step: int) -> None:
         """Drop the rows after ``step``, which a resumed run will write again."""
@@ -131,6 +143,10 @@ class MetricsFile:
         """The values of two columns in the rows that have both."""
         pairs = [(row[x], row[y]) for row in self.rows if row.get(x) and row.get(y)]
         return [float(a) for a, _ in pairs], [float(b) for _, b in pairs]
+
+    def _line(self, row: Mapping[str, str]) -> str:
+        self._writer(line := io.StringIO()).writerow(row)
+        return line.getvalue()
 
     def _writer(self, file) -> csv.DictWriter:
         return csv.DictWriter(file, self.columns, restval="", lineterminator="\n")

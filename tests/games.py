@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from itertools import cycle
 
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -56,12 +57,12 @@ class Trajectory(Callback):
         return model.generator.theta.item(), model.discriminator.psi.item()
 
 
-def train(model, batches, per_epoch=10**6, data=None, **options):
-    """Train ``model`` in 64 bits on data that are all 0 (the Dirac-GAN's)."""
-    data = torch.zeros(1, 1, dtype=DOUBLE) if data is None else data
+def train(model, batches, per_epoch=10**6, data=None, quiet=True, **options):
+    """Train ``model`` in 64 bits on ``data``, batches over and over, or on 0 (the Dirac-GAN's)."""
+    data = [torch.zeros(1, 1, dtype=DOUBLE)] if data is None else data
     per_epoch = min(per_epoch, batches)
-    batches_of_one_epoch = [(data, torch.zeros(len(data)))] * per_epoch
-    loader = DataLoader(batches_of_one_epoch, batch_size=None, collate_fn=lambda batch: batch)
+    epoch = [(rows, torch.zeros(len(rows))) for _, rows in zip(range(per_epoch), cycle(data))]
+    loader = DataLoader(epoch, batch_size=None, collate_fn=lambda batch: batch)
     trainer = Trainer(
         max_steps=batches,
         max_epochs=-1,
@@ -75,12 +76,14 @@ def train(model, batches, per_epoch=10**6, data=None, **options):
         **options,
     )
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "You defined a `validation_step`|The phases are past")
+        warnings.filterwarnings("ignore", "You defined a `validation_step`")
+        if quiet:
+            warnings.filterwarnings("ignore", "The phases are past")
         trainer.fit(model, loader)
     return trainer
 
 
-def play(start, batches, lr=0.1, per_epoch=10**6, optimizer=sgd, data=None, **options):
+def play(start, batches, lr=0.1, per_epoch=10**6, optimizer=sgd, data=None, quiet=True, **options):
     """Points (theta, psi) of the game from ``start`` on, one a batch; ``lr`` one or (G's, D's)."""
     generator_lr, discriminator_lr = lr if isinstance(lr, tuple) else (lr, lr)
     options = {"objective": wasserstein, "schedule": Simultaneous()} | options
@@ -93,7 +96,7 @@ def play(start, batches, lr=0.1, per_epoch=10**6, optimizer=sgd, data=None, **op
         **options,
     )
     trajectory = Trajectory()
-    train(model, batches, per_epoch, data, callbacks=[trajectory])
+    train(model, batches, per_epoch, data, quiet, callbacks=[trajectory])
     return torch.tensor(trajectory.points, dtype=DOUBLE)
 
 

@@ -46,7 +46,9 @@ HUNDRED = {
 @pytest.mark.parametrize("scheme", HUNDRED)
 def test_a_hundred_steps(scheme):
     options, end = HUNDRED[scheme]
-    assert_close(play((1, 0), 100, **options)[-1], torch.tensor(end, dtype=DOUBLE), rtol=0, atol=1e-8)
+    assert_close(
+        play((1, 0), 100, **options)[-1], torch.tensor(end, dtype=DOUBLE), rtol=0, atol=1e-8
+    )
 
 
 @pytest.mark.parametrize("eta", [0.1, 0.3, 0.5, 0.9])
@@ -234,7 +236,7 @@ def test_dirac_gan_at_its_equilibrium(objective, options, h, expected):
 
 
 def test_instance_noise_damps_the_dirac_gan():
-    two = torch.zeros(2, 1, dtype=DOUBLE)
+    two = [torch.zeros(2, 1, dtype=DOUBLE)]
     options = {"objective": minimax, "augment": Shaken(0.7), "data": two}
     assert abs(radius(matrix(1, 1e-4, lr=0.2, **options)) - 0.980306) < 1e-6
 

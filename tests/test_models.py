@@ -11,8 +11,8 @@ from torch.testing import assert_close
 from lightning_gans.data import Digits, Ring
 from lightning_gans.errors import InputError
 from lightning_gans.models import GAN, LSGAN, WGAN
+from lightning_gans.models.checks import compares_logits
 from lightning_gans.models.ema import Average, ema_decay
-from lightning_gans.models.gan import pairs_logits
 from lightning_gans.networks import (
     DCGANDiscriminator,
     DCGANGenerator,
@@ -46,7 +46,7 @@ def tiny_mlp(model=GAN, **options):
     return model(generator, MLPDiscriminator((2,), (8,), "tanh"), **options)
 
 
-def fit(model, data, batches, seed=3, **options):
+def fit(model, data, batches, seed=3, ckpt_path=None, **options):
     torch.manual_seed(seed)
     trainer = Trainer(
         max_steps=batches,
@@ -59,7 +59,7 @@ def fit(model, data, batches, seed=3, **options):
         use_distributed_sampler=False,
         **options,
     )
-    trainer.fit(model, datamodule=data)
+    trainer.fit(model, datamodule=data, ckpt_path=ckpt_path)
     return trainer
 
 
@@ -175,7 +175,8 @@ def test_presets_change_defaults_only():
     model = tiny_mlp(WGAN)
     assert model.schedule == Alternating(5) and model.clip_weights == 0.01
     for optimizer in WGAN(model.generator, model.discriminator).configure_optimizers():
-        assert type(optimizer) is torch.optim.RMSprop and optimizer.defaults["lr"] == 5e-5
+        assert type(optimizer["optimizer"]) is torch.optim.RMSprop
+        assert optimizer["optimizer"].defaults["lr"] == 5e-5
 
 
 def test_an_option_that_does_not_exist_is_refused():
@@ -252,19 +253,19 @@ def test_the_noise_of_the_data_is_not_that_of_the_latents():
     ],
 )
 def test_an_objective_that_compares_is_found_however_it_is_written(generator):
-    assert pairs_logits(
+    assert compares_logits(
         lambda real, fake: Losses(discriminator=-real, generator=generator(real, fake))
     )
 
 
-def test_latents_differ_by_batch_rank_and_draw():
+def test_latents_differ_by_batch_and_seed():
     model = tiny_mlp()
     fit(model, Ring(batch_size=8), 1)
-    drawn = [model.latents(4), model.latents(4, draw=1)]
-    model.batches_seen += 1
-    drawn.append(model.latents(4))
+    drawn = [model.latents(4, 0), model.latents(4, 1)]
+    model.seed += 1
+    drawn.append(model.latents(4, 1))
     assert all(not torch.equal(a, b) for i, a in enumerate(drawn) for b in drawn[i + 1 :])
-    assert_close(model.latents(4), drawn[2], rtol=0, atol=0)
+    assert_close(model.latents(4, 1), drawn[2], rtol=0, atol=0)
 
 
 def test_shapes_that_do_not_fit_are_refused():

@@ -1,69 +1,81 @@
-"""Who moves on which batch, as text."""
+"""Who moves on which batch, as text: capitals move, small letters gather."""
+
+import warnings
 
 import pytest
-import torch
-from torch.testing import assert_close
 
 from lightning_gans.errors import InputError
-from lightning_gans.schedules import Alternating, Move, descend
+from lightning_gans.schedules import Accumulated, Alternating, Phased, Simultaneous
 from lightning_gans.types import Clock
+from tests.games import play
 
 
-def as_text(schedule, batches: int) -> str:
-    """One group of letters a batch; turns of one batch follow one another."""
-    return " ".join(
-        "".join("+".join(player[0].upper() for player in turn) for turn in schedule(Clock(batch=b)))
-        for b in range(batches)
-    )
+def as_text(schedule, batches: int, per_epoch: int = 1000) -> str:
+    """One group a batch; the turns of a batch follow one another, + joins the players of one."""
+    groups = []
+    for batch in range(batches):
+        clock = Clock(batch, batch // per_epoch, batch % per_epoch, per_epoch)
+        window = schedule.window_at(clock)
+        group = "".join("+".join(player[0].upper() for player in t) for t in schedule(clock))
+        groups.append(group if window.filled == window.batches else group.lower())
+    return " ".join(groups)
 
 
 @pytest.mark.parametrize(
-    ("ratio", "text"),
-    [(1, "DG DG DG DG DG DG"), (2, "D DG D DG D DG"), (3, "D D DG D D DG"), (5, "D D D D DG D")],
+    ("schedule", "text"),
+    [
+        (Alternating(), "DG DG DG DG DG DG DG DG"),
+        (Alternating(2), "D DG D DG D DG D DG"),
+        (Alternating(3), "D D DG D D DG D D"),
+        (Alternating(5), "D D D D DG D D D"),
+        (Simultaneous(), "D+G D+G D+G D+G D+G D+G D+G D+G"),
+        (Accumulated(1), "DG DG DG DG DG DG DG DG"),
+        (Accumulated(1, "simultaneous"), "D+G D+G D+G D+G D+G D+G D+G D+G"),
+        (Accumulated(4), "d d d DG d d d DG"),
+        (Accumulated(4, "simultaneous"), "d+g d+g d+g D+G d+g d+g d+g D+G"),
+        (Accumulated(3), "d d DG d d DG d d"),  # over the end of an epoch of four batches
+        (Accumulated("epoch"), "d d d DG d d d DG"),
+        (Phased(), "D D D D G G G G"),
+        (Phased(window=2), "D D G G D D G G"),
+        (Phased(2, 1, window=1), "D D G D D G D D"),
+        (Phased(1, 2, window=2), "D D G G G G D D"),
+        (Phased(1, 1, window=3), "D D D G G G D D"),
+    ],
+    ids=repr,
 )
-def test_alternating(ratio, text):
-    assert as_text(Alternating(ratio), 6) == text
+def test_turns(schedule, text):
+    assert as_text(schedule, 8, per_epoch=4) == text
 
 
-@pytest.mark.parametrize("ratio", [0, -1])
-def test_a_ratio_below_one_is_refused(ratio):
-    with pytest.raises(InputError, match="schedule.ratio"):
-        Alternating(ratio)
+@pytest.mark.parametrize(
+    ("schedule", "key"),
+    [
+        (lambda: Alternating(0), "ratio"),
+        (lambda: Alternating(-1), "ratio"),
+        (lambda: Accumulated(0), "window"),
+        (lambda: Accumulated(-4), "window"),
+        (lambda: Phased(window=0), "window"),
+        (lambda: Phased(discriminator=0), "discriminator"),
+        (lambda: Phased(generator=-1), "generator"),
+    ],
+)
+def test_a_number_below_one_is_refused(schedule, key):
+    with pytest.raises(InputError, match=f"schedule.{key} is .*at least 1"):
+        schedule()
 
 
-def bilinear_moves(theta, psi, step_size):
-    """min over theta, max over psi of theta psi, as moves."""
-
-    def move(parameter, sign):
-        def backward():
-            loss = sign * theta * psi
-            parameter.grad = torch.autograd.grad(loss, parameter)[0]
-            return loss.detach()
-
-        def step():
-            with torch.no_grad():
-                parameter.sub_(step_size * parameter.grad)
-
-        return Move([parameter], backward, step)
-
-    return move(theta, 1), move(psi, -1)
+@pytest.mark.parametrize(("batches", "warned"), [(19, False), (20, True), (21, True)])
+@pytest.mark.parametrize("window", ["epoch", "batches"])
+def test_phases_past_their_bound_are_warned_of(batches, warned, window):
+    """K_G lr_G K_D lr_D must stay below 4: 3.61 and 4, with rates of 0.1."""
+    schedule = Phased(window="epoch" if window == "epoch" else batches)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        play((1, 1), 30, per_epoch=batches, schedule=schedule, quiet=False)
+    texts = [str(warning.message) for warning in caught]
+    assert any("stability bound" in text and "below 4" in text for text in texts) == warned
 
 
-def test_descend_takes_every_gradient_before_any_step():
-    """Simultaneous descent grows by sqrt(1 + eta^2) a step; a wrong order would stay bounded."""
-    theta, psi = (torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (1.0, 0.0))
-    for _ in range(100):
-        descend(bilinear_moves(theta, psi, 0.1))
-    assert_close(theta.item(), -1.40884698, rtol=0, atol=1e-8)
-    assert_close(psi.item(), -0.84850693, rtol=0, atol=1e-8)
-
-
-def test_descend_in_turns_keeps_the_invariant_of_alternation():
-    theta, psi = (torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (1.0, 1.0))
-    g, d = bilinear_moves(theta, psi, 0.3)
-    for _ in range(1000):
-        descend([d])
-        descend([g])
-    eta = 0.3
-    invariant = eta * theta**2 + eta * psi**2 + eta * eta * theta * psi
-    assert_close(invariant.item(), 0.69, rtol=0, atol=1e-10)
+def test_the_bound_counts_each_players_moves_and_rate():
+    assert Phased(2, 3).bilinear_gain(10, 0.1, 0.2) == pytest.approx(2 * 10 * 0.1 * 3 * 10 * 0.2)
+    assert Phased(2, 3, window=4).bilinear_gain(10, 0.1, 0.2) == pytest.approx(8 * 0.1 * 12 * 0.2)

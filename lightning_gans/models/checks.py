@@ -2,15 +2,44 @@
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import torch
 from lightning import LightningDataModule
 
-from lightning_gans.models.mover import Clipping, Mover
+from lightning_gans.models.mover import Mover
+from lightning_gans.models.rules import Clipping
+from lightning_gans.objectives import Configured
 from lightning_gans.schedules import Phased, Schedule, Update, descend, extragradient
-from lightning_gans.types import InputError, Player
+from lightning_gans.types import InputError, Logits, Losses, Player
 
-__all__ = ["check_precision", "check_shape", "warn_past_bound"]
+__all__ = ["Objective", "check_precision", "check_shape", "compares_logits", "warn_past_bound"]
+
+
+Objective = Callable[[Logits, Logits], Losses] | Configured
+
+_PROBES = ((-4.0, 2.0), (-1.0, 5.0))
+
+
+def compares_logits(objective: Objective) -> bool:
+    """Whether the generator's loss depends on the logits of real samples, found by trying.
+
+    Where it does not, the generator's turn needs no pass over the real batch.
+
+    Raises:
+        InputError: ``objective`` is no objective.
+    """
+    fake = torch.zeros(64)
+    try:
+        low, high = (objective(torch.linspace(*ends, 64), fake).generator for ends in _PROBES)
+    except (TypeError, AttributeError) as error:
+        name = getattr(objective, "__name__", type(objective).__name__)
+        raise InputError(
+            f"model.objective {name} is not an objective: it must take the logits of real and of "
+            f"generated samples and return Losses(discriminator, generator); penalties go to "
+            f"model.penalties ({error})"
+        ) from error
+    return not torch.equal(low, high)
 
 
 def check_shape(event_shape: Sequence[int], data: LightningDataModule | None) -> None:

@@ -11,9 +11,10 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_gans.errors import Diverged
 from lightning_gans.models.checks import check_precision, check_shape, warn_past_bound
-from lightning_gans.models.mover import Clipping, Mover, Round
+from lightning_gans.models.mover import Mover, Round
+from lightning_gans.models.rules import Rules
 from lightning_gans.models.timed import Timed
-from lightning_gans.schedules import Schedule, Update, Window, descend
+from lightning_gans.schedules import Window
 from lightning_gans.types import Events, InputError, Player, Turn
 
 __all__ = ["Game", "OptimizerFactory", "SchedulerFactory"]
@@ -29,16 +30,7 @@ class Game(Timed, ABC):
     batch and counts as one step, however many optimizers moved.
 
     Args:
-        schedule: Who moves on which batch.
-        update: How the movers of one turn move.
-        accumulate: Parts a batch is split into, to need less memory; every part enters the move
-            with its weight, so without batch statistics the gradient is that of the whole.
-        clipping: Bounds on each player's gradient.
-        max_skipped: Moves of one player on end that may be skipped because their loss or gradient
-            is not finite, before the run is stopped.
-
-    Raises:
-        InputError: A number is below 1, or the update cannot be used with the schedule.
+        rules: Who moves, how, and within what bounds.
     """
 
     event_shape: tuple[int, ...]
@@ -46,26 +38,11 @@ class Game(Timed, ABC):
     compares: bool
     """Whether some player's loss needs the real events in a turn after the first."""
 
-    def __init__(
-        self,
-        schedule: Schedule,
-        update: Update,
-        accumulate: int = 1,
-        clipping: Clipping = Clipping(),
-        max_skipped: int = 20,
-    ) -> None:
+    def __init__(self, rules: Rules) -> None:
         super().__init__()
         self.automatic_optimization = False
-        for name, value in {"accumulate": accumulate, "max_skipped": max_skipped}.items():
-            if value < 1:
-                raise InputError(f"model.{name} is {value}; it must be at least 1")
-        if schedule.gathers and update is not descend:
-            raise InputError(
-                "model.schedule averages gradients over several batches, which only model.update "
-                "descend can follow: the others need the batches again; use window 1 or descend"
-            )
-        self.schedule, self.update = schedule, update
-        self.accumulate, self.clipping, self.max_skipped = accumulate, clipping, max_skipped
+        self.rules = rules
+        self.schedule, self.update = rules.schedule, rules.update
         self.rounds: list[Round] = []
         self.window = Window()
         self._saved: dict[str, Any] | None = None
@@ -127,34 +104,30 @@ class Game(Timed, ABC):
     def setup(self, stage: str) -> None:
         """Refuse data whose shape the model does not make, and what the precision cannot do."""
         check_shape(self.event_shape, self.trainer.datamodule)
-        check_precision(self.trainer.precision, self.clipping, self.update)
+        check_precision(self.trainer.precision, self.rules.clipping, self.update)
 
     def on_fit_start(self) -> None:
         """Gather what every step needs once: each player's mover, the statistics to guard."""
         super().on_fit_start()
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         self.movers = {
-            player: Mover(self, player, network, optimizer, self.clipping, scaler)
+            player: Mover(self, player, network, optimizer, self.rules.clipping, scaler)
             for (player, network), optimizer in zip(
                 self.players.items(), self.trainer.strategy.optimizers, strict=True
             )
         }
         self._statistics = [
-            (buffer, buffer.clone())
-            for network in self.players.values()
-            for buffer in network.buffers()
-            if buffer.is_floating_point()
+            (buffer, buffer.clone()) for buffer in self.buffers() if buffer.is_floating_point()
         ]
-        if self._saved is not None:
-            self.rounds = [Round.load(state, self.device) for state in self._saved["rounds"]]
-            for player, state in self._saved["movers"].items():
-                self.movers[player].load(state)
 
     def on_train_start(self) -> None:
         """Go on with the random numbers of the run that is resumed, and the settings given now."""
         super().on_train_start()
         if self._saved is not None:
+            self.rounds = [Round.load(state, self.device) for state in self._saved["rounds"]]
             for player, mover in self.movers.items():
+                # Not earlier: Lightning clears the gradients before training starts.
+                mover.load(self._saved["movers"][player])
                 # The checkpoint brought the old settings back with the moments; only a scheduler
                 # owns its learning rate.
                 kept = {"lr"} if player in self.scheduler_factories else set()
@@ -193,14 +166,16 @@ class Game(Timed, ABC):
         for player in gathering:
             self.movers[player].gather()
         if gathering == self.movers.keys() or not self.compares:
-            # Those who gather later need only the latents of these rounds, which can be drawn again.
+            # Those who gather later need only these rounds' latents, which can be drawn again.
             for played in self.rounds:
                 played.events = None
 
     def _rounds(self, events: Events) -> list[Round]:
         n = len(events)
-        ends = [n * i // self.accumulate for i in range(self.accumulate + 1)]
-        parts = [slice(*ends[i : i + 2]) for i in range(self.accumulate) if ends[i] < ends[i + 1]]
+        ends = [n * i // self.rules.accumulate for i in range(self.rules.accumulate + 1)]
+        parts = [
+            slice(*ends[i : i + 2]) for i in range(self.rules.accumulate) if ends[i] < ends[i + 1]
+        ]
         return [Round(events[part], self.batches_seen, part, n) for part in parts]
 
     def step_optimizer(self, optimizer: Optimizer) -> None:
@@ -221,7 +196,7 @@ class Game(Timed, ABC):
     def diverged(self) -> str | None:
         """Why training should stop, if it should."""
         for player, mover in self.movers.items():
-            if mover.skipped_on_end >= self.max_skipped:
+            if mover.skipped_on_end >= self.rules.max_skipped:
                 return (
                     f"the {player}'s loss or gradient was not finite in its last "
                     f"{mover.skipped_on_end} moves, up to batch {self.batches_seen}; those moves "

@@ -1,15 +1,16 @@
 """The two-player game of Goodfellow et al. (2014)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
-from lightning_gans.models.ema import Average, ema_decay
-from lightning_gans.models.game import Game, OptimizerFactory, SchedulerFactory
-from lightning_gans.models.mover import Clipping, Round
+from lightning_gans.models.checks import Objective, compares_logits
+from lightning_gans.models.game import OptimizerFactory, SchedulerFactory
+from lightning_gans.models.latent import LatentGame
+from lightning_gans.models.mover import Round
+from lightning_gans.models.rules import Clipping, Rules
 from lightning_gans.objectives import Judged, Penalty, non_saturating
 from lightning_gans.schedules import Alternating, Schedule, Update, descend
 from lightning_gans.seeds import Stream, seeded
@@ -19,41 +20,14 @@ from lightning_gans.types import (
     Generator,
     InputError,
     Logits,
-    Losses,
     Player,
     Turn,
 )
 
-__all__ = ["GAN", "Objective", "compares_logits"]
-
-Objective = Callable[[Logits, Logits], Losses]
-
-_SAMPLE_CHUNK = 256
-_PROBES = ((-4.0, 2.0), (-1.0, 5.0))
+__all__ = ["GAN"]
 
 
-def compares_logits(objective: Objective) -> bool:
-    """Whether the generator's loss depends on the logits of real samples, found by trying.
-
-    Where it does not, the generator's turn needs no pass over the real batch.
-
-    Raises:
-        InputError: ``objective`` is no objective.
-    """
-    fake = torch.zeros(64)
-    try:
-        low, high = (objective(torch.linspace(*ends, 64), fake).generator for ends in _PROBES)
-    except (TypeError, AttributeError) as error:
-        name = getattr(objective, "__name__", type(objective).__name__)
-        raise InputError(
-            f"model.objective {name} is not an objective: it must take the logits of real and of "
-            f"generated samples and return Losses(discriminator, generator); penalties go to "
-            f"model.penalties ({error})"
-        ) from error
-    return not torch.equal(low, high)
-
-
-class GAN(Game):
+class GAN(LatentGame):
     """Generative adversarial network (Goodfellow et al., 2014); every part is exchangeable.
 
     Args:
@@ -107,16 +81,17 @@ class GAN(Game):
         max_skipped: int = 20,
         compile: bool = False,
     ) -> None:
-        super().__init__(schedule, update, accumulate, Clipping(clip_norm, clip_value), max_skipped)
+        clipping = Clipping(clip_norm, clip_value)
+        rules = Rules(schedule, update, accumulate, clipping, max_skipped)
+        super().__init__(rules, generator, ema_half_life)
         if generator.event_shape != discriminator.event_shape:
             raise InputError(
                 f"model.generator makes {generator.event_shape}, model.discriminator takes "
                 f"{discriminator.event_shape}; they must be the same"
             )
-        for name, value in {"ema_half_life": ema_half_life, "clip_weights": clip_weights}.items():
-            if value is not None and value <= 0:
-                raise InputError(f"model.{name} is {value}; it must be above 0, or null")
-        self.generator, self.discriminator = generator, discriminator
+        if clip_weights is not None and clip_weights <= 0:
+            raise InputError(f"model.clip_weights is {clip_weights}; it must be above 0, or null")
+        self.discriminator, self.clip_weights = discriminator, clip_weights
         self.objective, self.compares = objective, compares_logits(objective)
         self.penalties, self.augment = list(penalties), augment
         # Running averages of penalties belong into checkpoints.
@@ -129,12 +104,7 @@ class GAN(Game):
             "discriminator": discriminator_scheduler,
             "generator": generator_scheduler,
         }
-        self.event_shape = generator.event_shape
-        self.ema_half_life, self.clip_weights = ema_half_life, clip_weights
-        self.generator_ema = None
-        if ema_half_life is not None:
-            self.generator_ema = deepcopy(generator).requires_grad_(False).eval()
-        self._averaged_at = self._judged_batches = 0
+        self._judged_batches = 0
         self.compiled = compile
         if compile:
             generator.compile()
@@ -169,13 +139,6 @@ class GAN(Game):
             with torch.set_grad_enabled(self._generator_moves):
                 self._fake, self._fake_of = self.generator(latents), played
         return self._fake
-
-    def latents(self, n: int, batch: int) -> Tensor:
-        """Latents N(0, I) (n, latent_dim) of a batch, by (seed, rank, batch)."""
-        source = seeded(
-            self._latent_source, Stream.LATENTS, self.seed, self.global_rank, batch, 0
-        )
-        return torch.randn(n, self.generator.latent_dim, device=self.device, generator=source)
 
     def logits(self, events: Events) -> Logits:
         """Logits (batch,), in 32 bits at least: losses are small differences of them."""
@@ -233,38 +196,8 @@ class GAN(Game):
         """Average the generator's weights if it moved."""
         self._fake = self._fake_of = None
         self._judged_batches += self._discriminator_moves
-        if self.generator_ema is not None and self._generator_moved:
-            seen = self.samples_seen + self.rounds[-1].batch_size * self.trainer.world_size
-            decay = ema_decay(seen - self._averaged_at, self.ema_half_life, seen)
-            self._average_of_generator.update(decay)
-            self._averaged_at = seen
-
-    def on_fit_start(self) -> None:
-        """Make the source of the training latents on its device, and find what is averaged."""
-        super().on_fit_start()
-        self._latent_source = torch.Generator(self.device)
-        if self.generator_ema is not None:
-            self._average_of_generator = Average(self.generator_ema, self.generator)
-
-    @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """``n`` events (n, *event_shape) of the averaged generator, if there is one.
-
-        Latents are drawn on the CPU, so a seed gives the same events on every device. Batch norm
-        uses its running statistics.
-
-        Args:
-            n: Number of events.
-            generator: Source of the latents, on the CPU; None draws from the global one.
-        """
-        network = self.generator if self.generator_ema is None else self.generator_ema
-        training = network.training
-        network.eval()
-        latents = torch.randn(n, network.latent_dim, generator=generator, dtype=torch.float32)
-        latents = latents.to(next(network.parameters()))
-        events = [network(part) for part in latents.split(_SAMPLE_CHUNK)]
-        network.train(training)
-        return torch.cat(events)
+        if self._generator_moved:
+            self.average()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Both players' losses on held-out events, with latents that are the same every time."""
@@ -289,13 +222,11 @@ class GAN(Game):
             self.log(f"{split}/{player}_loss", loss.mean(), batch_size=len(events))
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        """Add when the average was last updated, and the time that lazy penalties go by."""
+        """Add the time that lazy penalties go by."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["clock"]["averaged_at"] = self._averaged_at
         checkpoint["clock"]["judged_batches"] = self._judged_batches
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         """Go on from there."""
         super().on_load_checkpoint(checkpoint)
-        self._averaged_at = checkpoint["clock"]["averaged_at"]
         self._judged_batches = checkpoint["clock"]["judged_batches"]

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lightning_gans.models.rules import Clipping, total_norm
 from lightning_gans.schedules import Move, Window
-from lightning_gans.types import Events, InputError, Player
+from lightning_gans.types import Events, Player
 
-__all__ = ["Board", "Clipping", "Mover", "Round", "total_norm"]
+__all__ = ["Board", "Mover", "Round"]
 
 
 @dataclass
@@ -68,42 +69,6 @@ class Board(Protocol):
 
     def moved(self, player: Player) -> None:
         """``player``'s weights have changed."""
-
-
-@dataclass(frozen=True)
-class Clipping:
-    """Bounds on a player's gradient before it moves; None bounds nothing.
-
-    Args:
-        norm: Largest norm of the whole gradient; a longer one is shortened to it.
-        value: Largest size of each entry; clipped first.
-
-    Raises:
-        InputError: A bound is not positive.
-    """
-
-    norm: float | None = None
-    value: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse bounds that leave nothing."""
-        for name, bound in {"clip_norm": self.norm, "clip_value": self.value}.items():
-            if bound is not None and bound <= 0:
-                raise InputError(f"model.{name} is {bound}; it must be above 0, or null")
-
-    def __call__(self, gradients: list[Tensor], norm: float) -> None:
-        """Clip ``gradients``, whose norm is ``norm``, in place."""
-        if self.value is not None:
-            torch._foreach_clamp_min_(gradients, -self.value)
-            torch._foreach_clamp_max_(gradients, self.value)
-            norm = total_norm(gradients)
-        if self.norm is not None and norm > self.norm:
-            torch._foreach_mul_(gradients, self.norm / norm)
-
-
-def total_norm(tensors: Sequence[Tensor]) -> float:
-    """The norm of all entries of ``tensors`` together; waits for the device."""
-    return torch.stack(torch._foreach_norm(tensors)).norm().item()
 
 
 class Mover(Move):

@@ -6,8 +6,9 @@ from typing import Literal
 import torch
 
 from lightning_gans import objectives
+from lightning_gans.models.checks import Objective
 from lightning_gans.models.game import OptimizerFactory
-from lightning_gans.models.gan import GAN, Objective
+from lightning_gans.models.gan import GAN
 from lightning_gans.objectives import (
     R1,
     R2,

@@ -1,24 +1,27 @@
 """The convolutional pairs: Radford et al. (2016) for 32, 64 and 128 pixels, and a pair for 28."""
 
+from typing import Literal
+
 import torch
 from torch import nn
 
+from lightning_gans.networks.layers import at_least, normalise_spectra
 from lightning_gans.types import Discriminator, Events, Generator, InputError, Latents, Logits
 
 __all__ = ["Conv28Discriminator", "Conv28Generator", "DCGANDiscriminator", "DCGANGenerator"]
 
 _SIZES = (32, 64, 128)
+_NORMS = {"batch": lambda width: [nn.BatchNorm2d(width)], "none": lambda width: []}
 
 
-def _widths(image_size: int, base_channels: int) -> list[int]:
+def _widths(image_size: int, channels: int, base_channels: int) -> list[int]:
     """Channels of the hidden feature maps from image_size / 2 down to 4 x 4, doubling."""
     if image_size not in _SIZES:
         raise InputError(
             f"image_size is {image_size}; the DCGAN networks make "
             f"{', '.join(map(str, _SIZES))} pixels (Conv28Generator makes 28)"
         )
-    if base_channels < 1:
-        raise InputError(f"base_channels is {base_channels}; it must be at least 1")
+    at_least(1, channels=channels, base_channels=base_channels)
     return [base_channels * 2**i for i in range((image_size // 4).bit_length() - 1)]
 
 
@@ -47,7 +50,7 @@ class DCGANGenerator(Generator):
         base_channels: Channels of the hidden map with the most pixels; each halving doubles them.
 
     Raises:
-        InputError: ``image_size`` is another.
+        InputError: ``image_size`` is another, or another size below 1.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class DCGANGenerator(Generator):
     ) -> None:
         super().__init__(latent_dim)
         self.event_shape = (channels, image_size, image_size)
-        widths = _widths(image_size, base_channels)[::-1]
+        widths = _widths(image_size, channels, base_channels)[::-1]
         layers: list[nn.Module] = []
         for i, width in enumerate(widths):
             size = (latent_dim, width, 4, 1, 0) if i == 0 else (widths[i - 1], width, 4, 2, 1)
@@ -74,30 +77,40 @@ class DCGANGenerator(Generator):
 
 
 class DCGANDiscriminator(Discriminator):
-    """DCGAN discriminator (Radford et al., 2016): strided convolutions, batch norm, leaky ReLU.
+    """DCGAN discriminator (Radford et al., 2016): strided convolutions, leaky ReLU.
 
     Args:
         image_size: 32, 64 or 128 pixels a side.
         channels: Channels of the image.
         base_channels: Channels of the hidden map with the most pixels; each halving doubles them.
+        norm: Of the hidden maps but the first; WGAN-GP and R1, which ask for the gradient of each
+            sample by itself, need none.
+        spectral_norm: Divide every weight by its largest singular value (Miyato et al., 2018).
 
     Raises:
-        InputError: ``image_size`` is another.
+        InputError: ``image_size`` is another, or another size below 1.
     """
 
-    def __init__(self, image_size: int = 32, channels: int = 1, base_channels: int = 64) -> None:
+    def __init__(
+        self,
+        image_size: int = 32,
+        channels: int = 1,
+        base_channels: int = 64,
+        norm: Literal["batch", "none"] = "batch",
+        spectral_norm: bool = False,
+    ) -> None:
         super().__init__()
         self.event_shape = (channels, image_size, image_size)
-        widths = _widths(image_size, base_channels)
+        widths = _widths(image_size, channels, base_channels)
         layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
         for i, width in enumerate(widths[1:]):
-            layers += [
-                nn.Conv2d(widths[i], width, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(width),
-                nn.LeakyReLU(0.2),
-            ]
+            layers.append(nn.Conv2d(widths[i], width, 4, 2, 1, bias=norm == "none"))
+            layers += _NORMS[norm](width)
+            layers.append(nn.LeakyReLU(0.2))
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 0))
         _initialise(self)
+        if spectral_norm:
+            normalise_spectra(self)
 
     def forward(self, events: Events) -> Logits:
         """Logits (batch,)."""
@@ -110,10 +123,14 @@ class Conv28Generator(Generator):
     Args:
         channels: Channels of the image.
         latent_dim: Size of the latents.
+
+    Raises:
+        InputError: A size is below 1.
     """
 
     def __init__(self, channels: int = 1, latent_dim: int = 100) -> None:
         super().__init__(latent_dim)
+        at_least(1, channels=channels)
         self.event_shape = (channels, 28, 28)
         self.layers = nn.Sequential(
             nn.Linear(latent_dim, 7 * 7 * 256),
@@ -142,10 +159,14 @@ class Conv28Discriminator(Discriminator):
     Args:
         channels: Channels of the image.
         dropout: Share of the activations dropped after each convolution, 0 to 1.
+
+    Raises:
+        InputError: ``channels`` is below 1.
     """
 
     def __init__(self, channels: int = 1, dropout: float = 0.3) -> None:
         super().__init__()
+        at_least(1, channels=channels)
         self.event_shape = (channels, 28, 28)
         self.layers = nn.Sequential(
             nn.Conv2d(channels, 64, 5, 2, 2),

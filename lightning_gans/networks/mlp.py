@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
+from lightning_gans.networks.layers import ScaledSigmoid, normalise_spectra
 from lightning_gans.types import Discriminator, Events, Generator, InputError, Latents, Logits
 
 __all__ = ["MLPDiscriminator", "MLPGenerator"]
@@ -15,16 +16,8 @@ Activation = Literal["leaky_relu", "relu", "tanh"]
 Output = Literal["linear", "sigmoid", "tanh"]
 
 
-class _ScaledSigmoid(nn.Module):
-    """A sigmoid stretched from [0, 1] to the images' range [-1, 1]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """2 sigmoid(x) - 1, which is tanh(x / 2)."""
-        return (x / 2).tanh()
-
-
 _ACTIVATIONS = {"leaky_relu": lambda: nn.LeakyReLU(0.2), "relu": nn.ReLU, "tanh": nn.Tanh}
-_OUTPUTS = {"linear": nn.Identity, "sigmoid": _ScaledSigmoid, "tanh": nn.Tanh}
+_OUTPUTS = {"linear": nn.Identity, "sigmoid": ScaledSigmoid, "tanh": nn.Tanh}
 
 
 def _perceptron(sizes: Sequence[int], activation: Activation) -> list[nn.Module]:
@@ -76,6 +69,7 @@ class MLPDiscriminator(Discriminator):
         event_shape: Shape of one event, e.g. [2] or [1, 28, 28].
         hidden: Sizes of the hidden layers.
         activation: Between the layers; leaky_relu has slope 0.2.
+        spectral_norm: Divide every weight by its largest singular value (Miyato et al., 2018).
 
     Raises:
         InputError: A size is below 1.
@@ -86,11 +80,14 @@ class MLPDiscriminator(Discriminator):
         event_shape: Sequence[int],
         hidden: Sequence[int] = (256, 128),
         activation: Activation = "leaky_relu",
+        spectral_norm: bool = False,
     ) -> None:
         super().__init__()
         self.event_shape = tuple(event_shape)
         sizes = (math.prod(event_shape), *hidden, 1)
         self.layers = nn.Sequential(*_perceptron(sizes, activation))
+        if spectral_norm:
+            normalise_spectra(self)
 
     def forward(self, events: Events) -> Logits:
         """Logits (batch,)."""

@@ -157,9 +157,7 @@ class Unrolled:
         for _ in range(self.steps):
             with rival.at(weights):
                 gradients = torch.autograd.grad(rival.loss(), weights, create_graph=True)
-            weights = [
-                w - self.learning_rate * g for w, g in zip(weights, gradients, strict=True)
-            ]
+            weights = [w - self.learning_rate * g for w, g in zip(weights, gradients, strict=True)]
         with rival.at(weights):
             gradients = torch.autograd.grad(move.loss(), move.parameters)
         for parameter, gradient in zip(move.parameters, gradients, strict=True):

@@ -1,0 +1,50 @@
+"""What several networks share: a check of sizes, spectral norm, a sigmoid for images."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from lightning_gans.types import InputError
+
+__all__ = ["ScaledSigmoid", "at_least", "normalise_spectra"]
+
+
+class ScaledSigmoid(nn.Module):
+    """A sigmoid stretched from [0, 1] to the images' range [-1, 1]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """2 sigmoid(x) - 1, which is tanh(x / 2)."""
+        return (x / 2).tanh()
+
+
+def at_least(minimum: int, **sizes: int | Sequence[int]) -> None:
+    """Refuse a size below ``minimum``.
+
+    Args:
+        minimum: The smallest size accepted.
+        **sizes: Sizes, or sequences of them, by the name the user knows.
+
+    Raises:
+        InputError: One is smaller; the message names it.
+    """
+    for name, size in sizes.items():
+        one = isinstance(size, int)
+        if (size if one else min(size, default=minimum)) < minimum:
+            subject = "it" if one else "each"
+            raise InputError(f"{name} is {size}; {subject} must be at least {minimum}")
+
+
+def normalise_spectra(network: nn.Module) -> None:
+    """Divide each weight by its largest singular value (Miyato et al., 2018).
+
+    A convolution's weight counts as a matrix (out, in * kernel * kernel). Each pass in training
+    mode improves the singular vectors, which are buffers, by one power iteration. Call it last:
+    the first estimate is of the weights as they are then.
+
+    Args:
+        network: Its convolutions and linear layers are changed.
+    """
+    for module in list(network.modules()):
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            spectral_norm(module)

@@ -1,0 +1,249 @@
+"""Penalties: terms of the discriminator's loss that look at more than its logits.
+
+Each is a scalar (), a mean over the samples of its batch; gradients are with respect to events,
+and their norms are per sample, over all of an event's dimensions.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from lightning_gans.types import Events, InputError, Logits
+
+__all__ = ["DRAGAN", "R1", "R2", "GradientPenalty", "Judged", "Lazy", "LeCam", "Penalty"]
+
+
+class Judged(NamedTuple):
+    """What a penalty may look at, of one discriminator's turn.
+
+    Attributes:
+        discriminator: The one that is penalised, with its augmentation if it has any.
+        real: Real events, which require grad: ``real_logits`` were computed from them.
+        fake: As many generated events, which require grad but lead to no generator.
+        real_logits: The discriminator's logits of ``real``.
+        fake_logits: The discriminator's logits of ``fake``.
+    """
+
+    discriminator: Callable[[Events], Logits]
+    real: Events
+    fake: Events
+    real_logits: Logits
+    fake_logits: Logits
+
+
+class Penalty(ABC):
+    """A term of the discriminator's loss."""
+
+    def due(self, batch: int) -> bool:
+        """Whether it counts on the discriminator's ``batch``-th batch, the first being 0."""
+        return True
+
+    @abstractmethod
+    def __call__(self, judged: Judged) -> Tensor:
+        """The term (), to be added to the discriminator's mean loss."""
+
+
+def _refuse_below_zero(penalty: Penalty, *names: str) -> None:
+    """Refuse what would reward instead."""
+    for name in names:
+        if not (value := getattr(penalty, name)) >= 0:
+            raise InputError(f"{type(penalty).__name__}.{name} is {value}; it must be at least 0")
+
+
+def _squared_norms(logits: Logits, events: Events) -> Logits:
+    """Each ||grad_x D(x)||^2, in 32 bits at least, for a D that takes samples one by one.
+
+    The graph is kept: a penalty is there to be differentiated again.
+    """
+    (gradients,) = torch.autograd.grad(logits.sum(), events, create_graph=True)
+    gradients = gradients.flatten(1)
+    return (gradients.float() if gradients.itemsize < 4 else gradients).square().sum(1)
+
+
+def _slopes(judged: Judged, points: Events) -> Logits:
+    """Each ||grad_x D(x)|| at ``points``, by a pass; where it is 0, so are all its derivatives."""
+    points = points.detach().requires_grad_()
+    squares = _squared_norms(judged.discriminator(points), points)
+    flat = squares == 0
+    return squares.masked_fill(flat, 1).sqrt().masked_fill(flat, 0)
+
+
+def _uniform(events: Events) -> Tensor:
+    """One number of U[0, 1) per sample (batch, 1 ...), to be spread over an event."""
+    shape = (len(events), *[1] * (events.ndim - 1))
+    return torch.rand(shape, dtype=events.dtype, device=events.device)
+
+
+@dataclass(frozen=True)
+class R1(Penalty):
+    """Zero-centred gradient penalty on real events (Mescheder et al., 2018): no further pass.
+
+    Args:
+        gamma: The term is gamma/2 E ||grad_x D(x)||^2; at least 0. GAN_stability's training code
+            leaves out the 1/2, so its 10 is 20 here.
+    """
+
+    gamma: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse a reward for steepness."""
+        _refuse_below_zero(self, "gamma")
+
+    def __call__(self, judged: Judged) -> Tensor:
+        """gamma/2 E ||grad_x D(x)||^2 over real x."""
+        return self.gamma / 2 * _squared_norms(judged.real_logits, judged.real).mean()
+
+
+@dataclass(frozen=True)
+class R2(Penalty):
+    """Zero-centred gradient penalty on generated events (Mescheder et al., 2018).
+
+    Args:
+        gamma: The term is gamma/2 E ||grad_x D(x)||^2, as in `R1`; at least 0.
+    """
+
+    gamma: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse a reward for steepness."""
+        _refuse_below_zero(self, "gamma")
+
+    def __call__(self, judged: Judged) -> Tensor:
+        """gamma/2 E ||grad_x D(x)||^2 over generated x."""
+        return self.gamma / 2 * _squared_norms(judged.fake_logits, judged.fake).mean()
+
+
+@dataclass(frozen=True)
+class GradientPenalty(Penalty):
+    """WGAN-GP (Gulrajani et al., 2017): slopes of ``target`` between real and generated events.
+
+    Points are e x + (1 - e) G(z) with one e ~ U[0, 1) per sample; one further pass. The
+    discriminator should treat samples one by one, so no batch norm.
+
+    Args:
+        weight: The term is weight E (||grad_x D(x)|| - target)^2, without a 1/2.
+        target: Of the slope.
+        one_sided: Leave slopes below the target alone.
+
+    Raises:
+        InputError: A number is below 0.
+    """
+
+    weight: float = 10.0
+    target: float = 1.0
+    one_sided: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a reward for steepness, and a target that no slope can meet."""
+        _refuse_below_zero(self, "weight", "target")
+
+    def __call__(self, judged: Judged) -> Tensor:
+        """Weight E (||grad_x D(x)|| - target)^2 over the points between."""
+        points = torch.lerp(judged.fake, judged.real, _uniform(judged.real))
+        excess = _slopes(judged, points) - self.target
+        return self.weight * (relu(excess) if self.one_sided else excess).square().mean()
+
+
+@dataclass(frozen=True)
+class DRAGAN(Penalty):
+    """Slopes of ``target`` around the data (Kodali et al., 2017); one further pass.
+
+    Points are as in the authors' code: x + e noise s u with one e ~ U[0, 1) per sample, one
+    u ~ U[0, 1) per coordinate, and s the standard deviation of all coordinates of the batch.
+    The paper writes N(0, c) for what is added.
+
+    Args:
+        weight: The term is weight E (||grad_x D(x)|| - target)^2, without a 1/2.
+        noise: Size of the perturbation, in standard deviations of the batch.
+        target: Of the slope.
+
+    Raises:
+        InputError: A number is below 0.
+    """
+
+    weight: float = 10.0
+    noise: float = 0.5
+    target: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a reward for steepness, and a target that no slope can meet."""
+        _refuse_below_zero(self, "weight", "noise", "target")
+
+    def __call__(self, judged: Judged) -> Tensor:
+        """Weight E (||grad_x D(x)|| - target)^2 over the points around real events."""
+        real = judged.real
+        size = self.noise * real.std(correction=0) * _uniform(real)
+        slopes = _slopes(judged, real + size * torch.rand_like(real))
+        return self.weight * (slopes - self.target).square().mean()
+
+
+class LeCam(nn.Module, Penalty):
+    """Logits near the running average of the other side's (Tseng et al., 2021).
+
+    The averages start at the first batch and take in each batch before it is judged. The squares
+    are the paper's; the authors' code squares relu(D(x) - a_fake) and relu(a_real - D(G(z))).
+
+    Args:
+        weight: The term is weight (E (D(x) - a_fake)^2 + E (D(G(z)) - a_real)^2); 0.3 is the
+            authors' for CIFAR-10.
+        decay: Of the running averages, per batch of the discriminator.
+
+    Raises:
+        InputError: ``weight`` is below 0, or ``decay`` not in [0, 1).
+    """
+
+    def __init__(self, weight: float = 0.3, decay: float = 0.99) -> None:
+        super().__init__()
+        self.weight, self.decay = weight, decay
+        _refuse_below_zero(self, "weight")
+        if not 0 <= decay < 1:
+            raise InputError(f"LeCam.decay is {decay}; it must be at least 0 and below 1")
+        self.register_buffer("averages", torch.zeros(2))
+        self.register_buffer("started", torch.tensor(False))
+
+    def forward(self, judged: Judged) -> Tensor:
+        """Weight (E (D(x) - a_fake)^2 + E (D(G(z)) - a_real)^2), after averaging."""
+        logits = torch.stack([judged.real_logits.mean(), judged.fake_logits.mean()]).detach()
+        share = torch.where(self.started, 1 - self.decay, 1.0)
+        self.averages.lerp_(logits.to(self.averages), share.to(self.averages))
+        self.started.fill_(True)
+        real, fake = self.averages
+        near = (judged.real_logits - fake).square().mean()
+        return self.weight * (near + (judged.fake_logits - real).square().mean())
+
+
+@dataclass(frozen=True)
+class Lazy(Penalty):
+    """Lazy regularisation (StyleGAN2, Karras et al., 2020): every so often, and more of it.
+
+    Args:
+        penalty: What to do seldom; none with running averages, which must see every batch.
+        every: The term counts on batches 0, every, 2 every ..., times ``every``.
+
+    Raises:
+        InputError: ``every`` is below 1, or the penalty has a state.
+    """
+
+    penalty: Penalty
+    every: int = 16
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be done seldom."""
+        if self.every < 1:
+            raise InputError(f"Lazy.every is {self.every}; it must be at least 1")
+        if isinstance(self.penalty, nn.Module):
+            name = type(self.penalty).__name__
+            raise InputError(f"Lazy.penalty is {name}, whose averages must see every batch")
+
+    def due(self, batch: int) -> bool:
+        """On batches 0, every, 2 every ... of those that the penalty is given."""
+        return batch % self.every == 0 and self.penalty.due(batch // self.every)
+
+    def __call__(self, judged: Judged) -> Tensor:
+        """The penalty, times ``every``."""
+        return self.every * self.penalty(judged)
