@@ -10,17 +10,24 @@ from torch.testing import assert_close
 
 from lightning_gans.data import Digits, Ring
 from lightning_gans.errors import InputError
-from lightning_gans.models import GAN, LSGAN, WGAN
+from lightning_gans.models import DRAGAN, GAN, GEAN, LSGAN, R3GAN, SNGAN, WGAN, WGANGP
 from lightning_gans.models.checks import compares_logits
 from lightning_gans.models.ema import Average, ema_decay
 from lightning_gans.networks import (
     DCGANDiscriminator,
     DCGANGenerator,
+    InstanceNoise,
     MLPDiscriminator,
     MLPGenerator,
 )
-from lightning_gans.objectives import hinge, minimax, relativistic_paired
-from lightning_gans.schedules import Alternating
+from lightning_gans.objectives import R1, Lazy, hinge, minimax, relativistic_paired
+from lightning_gans.schedules import (
+    Alternating,
+    Phased,
+    Simultaneous,
+    Unrolled,
+    extragradient,
+)
 from lightning_gans.seeds import Stream, mix, seeded
 from lightning_gans.types import Losses
 
@@ -121,7 +128,26 @@ def test_three_critic_steps_are_the_loop_one_writes_by_hand():
         ({"schedule": Alternating(3)}, 6, 6, 14),
         # A generator that compares itself with the real batch needs one pass more.
         ({"objective": relativistic_paired}, 4, 4, 16),
+        ({"model": LSGAN}, 4, 4, 12),
+        ({"model": WGAN}, 5, 5, 11),
+        ({"model": SNGAN}, 5, 5, 11),
+        # Slopes between and around the events are a pass more; R1 and R2 read those that are made.
+        ({"model": WGANGP}, 5, 5, 16),
+        ({"model": DRAGAN}, 4, 4, 16),
+        ({"model": R3GAN}, 4, 4, 16),
+        ({"penalties": [Lazy(R1(), 4)], "augment": InstanceNoise(0.1)}, 4, 4, 12),
+        # G's part of a window comes when D has moved: all but the last fakes are made again.
+        ({"model": GEAN, "window": 4}, 8, 14, 24),
+        ({"model": GEAN, "window": 4, "order": "simultaneous"}, 8, 8, 24),
+        ({"model": GEAN, "window": 1}, 4, 4, 12),
+        ({"schedule": Phased(1, 1, window=2)}, 4, 4, 6),
+        ({"schedule": Simultaneous()}, 4, 4, 12),
+        ({"schedule": Simultaneous(), "update": extragradient}, 4, 8, 24),
+        # In each turn of G: a pass over both batches a step in thought.
+        ({"update": Unrolled(3)}, 4, 4, 4 * (3 + 2 * 3)),
+        ({"accumulate": 2}, 4, 12, 24),
     ],
+    ids=str,
 )
 def test_network_passes_are_the_least_possible(options, batches, generator, discriminator):
     model = tiny_mlp(**options)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from lightning import LightningDataModule
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lightning_gans.models.mover import Mover
 from lightning_gans.models.rules import Clipping
@@ -13,7 +14,14 @@ from lightning_gans.objectives import Configured
 from lightning_gans.schedules import Phased, Schedule, Update, descend, extragradient
 from lightning_gans.types import InputError, Logits, Losses, Player
 
-__all__ = ["Objective", "check_precision", "check_shape", "compares_logits", "warn_past_bound"]
+__all__ = [
+    "Objective",
+    "check_precision",
+    "check_scheduler",
+    "check_shape",
+    "compares_logits",
+    "warn_past_bound",
+]
 
 
 Objective = Callable[[Logits, Logits], Losses] | Configured
@@ -73,6 +81,19 @@ def check_precision(precision: str, clipping: Clipping, update: Update) -> None:
         raise InputError(
             f"model.update {type(update).__name__} cannot be used with --trainer.precision "
             f"16-mixed, which scales the losses; {others}"
+        )
+
+
+def check_scheduler(player: Player, scheduler: LRScheduler) -> None:
+    """Refuse a scheduler that does not go by time alone.
+
+    Raises:
+        InputError: It wants a metric.
+    """
+    if isinstance(scheduler, ReduceLROnPlateau):
+        raise InputError(
+            f"model.{player}_scheduler ReduceLROnPlateau waits for a metric; choose one that goes "
+            "by batches, e.g. torch.optim.lr_scheduler.CosineAnnealingLR"
         )
 
 

@@ -10,7 +10,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_gans.errors import Diverged
-from lightning_gans.models.checks import check_precision, check_shape, warn_past_bound
+from lightning_gans.models.checks import (
+    check_precision,
+    check_scheduler,
+    check_shape,
+    warn_past_bound,
+)
 from lightning_gans.models.mover import Mover, Round
 from lightning_gans.models.rules import Rules
 from lightning_gans.models.timed import Timed
@@ -37,6 +42,8 @@ class Game(Timed, ABC):
     """Shape of one sample."""
     compares: bool
     """Whether some player's loss needs the real events in a turn after the first."""
+    at_hand: Round | None = None
+    """The round whose generated events need not be made again."""
 
     def __init__(self, rules: Rules) -> None:
         super().__init__()
@@ -98,7 +105,9 @@ class Game(Timed, ABC):
                 raise InputError(f"model.{player}_optimizer: {error}") from error
             configured.append({"optimizer": optimizer})
             if factory := self.scheduler_factories.get(player):
-                configured[-1]["lr_scheduler"] = factory(optimizer)
+                scheduler = factory(optimizer)
+                check_scheduler(player, scheduler)
+                configured[-1]["lr_scheduler"] = scheduler
         return configured
 
     def setup(self, stage: str) -> None:
@@ -221,14 +230,16 @@ class Game(Timed, ABC):
             for player, mover in self.movers.items()
             if mover.losses
         }
+        for statistic, good in self._statistics:
+            good.copy_(statistic)
+        if not metrics:  # a window is filling
+            return
         self.log_dict(metrics, prog_bar=True, logger=False)
         # Written now, not after the batch, so that a checkpoint of this batch finds the row there.
         for logger in self.trainer.loggers:
             logger.log_metrics({**metrics, "epoch": self.current_epoch}, self.batches_seen - 1)
         for mover in self.movers.values():
             mover.losses.clear()
-        for statistic, good in self._statistics:
-            good.copy_(statistic)
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         """Add moves that are half prepared, and losses that are not logged yet."""

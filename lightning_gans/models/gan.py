@@ -128,16 +128,16 @@ class GAN(LatentGame):
     def begin(self, turns: Sequence[Turn]) -> None:
         """Generated events are made when first needed."""
         movers = {player for turn in turns for player in turn}
-        self._fake, self._fake_of = None, None
+        self._fake, self.at_hand = None, None
         self._generator_moves, self._generator_moved = "generator" in movers, False
         self._discriminator_moves = "discriminator" in movers
 
     def fake(self, played: Round) -> Events:
         """Generated events of a round, made once for both players until the generator moves."""
-        if self._fake is None or self._fake_of is not played:
+        if self._fake is None or self.at_hand is not played:
             latents = self.latents(played.batch_size, played.batch)[played.part]
             with torch.set_grad_enabled(self._generator_moves):
-                self._fake, self._fake_of = self.generator(latents), played
+                self._fake, self.at_hand = self.generator(latents), played
         return self._fake
 
     def logits(self, events: Events) -> Logits:
@@ -194,7 +194,7 @@ class GAN(LatentGame):
 
     def end(self) -> None:
         """Average the generator's weights if it moved."""
-        self._fake = self._fake_of = None
+        self._fake = self.at_hand = None
         self._judged_batches += self._discriminator_moves
         if self._generator_moved:
             self.average()

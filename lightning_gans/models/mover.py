@@ -56,6 +56,7 @@ class Board(Protocol):
     """What a mover asks of its game."""
 
     rounds: list[Round]
+    at_hand: Round | None
     window: Window
 
     def loss(self, player: Player, played: Round, attached: bool = False) -> Tensor:
@@ -119,8 +120,9 @@ class Mover(Move):
 
     def backward(self) -> None:
         """Set the gradients to the mean over the window, at all present weights."""
-        # Backwards, because what the last round generated is still at hand.
-        self._add(self._board.rounds[self._gathered :][::-1])
+        rounds = self._board.rounds[self._gathered :]
+        # Begin where the player before ended: what that round generated need not be made again.
+        self._add(rounds[::-1] if rounds[-1] is self._board.at_hand else rounds)
         self._gathered = 0
         batches = self._board.window.batches
         if batches > 1:

@@ -1,0 +1,173 @@
+"""Options of every game: clipping, parts of batches, learning-rate schedules, two time scales."""
+
+import copy
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from torch.optim.lr_scheduler import ExponentialLR, LinearLR, ReduceLROnPlateau
+from torch.testing import assert_close
+
+from lightning_gans.data import Ring
+from lightning_gans.errors import InputError
+from lightning_gans.models.checks import check_precision
+from lightning_gans.models.rules import Clipping
+from lightning_gans.schedules import Consensus, Unrolled, descend, extragradient
+from tests.games import DOUBLE, sgd, train
+from tests.test_gean import ROWS, SaveAt, perceptrons, rows_in_batches, weights
+from tests.test_models import fit, tiny_mlp
+
+PLAYERS = ("discriminator", "generator")
+
+
+def steps(model):
+    """How far each player's parameters go in one batch, at learning rate 1."""
+    before = copy.deepcopy(model)
+    train(model, 1, data=[ROWS])
+    return {
+        player: torch.cat(
+            [
+                (old - new).detach().flatten()
+                for old, new in zip(
+                    getattr(before, player).parameters(),
+                    getattr(model, player).parameters(),
+                    strict=True,
+                )
+            ]
+        )
+        for player in PLAYERS
+    }
+
+
+def test_clipping_by_norm_shortens_what_is_longer():
+    free = steps(perceptrons(lr=1.0))
+    for bound in (0.01, 1e3):
+        clipped = steps(perceptrons(lr=1.0, clip_norm=bound))
+        # D moves first from the same place; G's gradient is taken at another D.
+        length = free["discriminator"].norm()
+        expected = free["discriminator"] * min(1, bound / length)
+        assert_close(clipped["discriminator"], expected, rtol=0, atol=1e-12)
+        norm = clipped["generator"].norm().item()
+        assert norm == pytest.approx(bound, abs=1e-12) if bound < 1 else norm < bound
+    assert 0.02 < length < 1e3
+
+
+def test_clipping_by_value_bounds_every_entry():
+    free, bound = steps(perceptrons(lr=1.0)), 0.005
+    clipped = steps(perceptrons(lr=1.0, clip_value=bound))
+    expected = free["discriminator"].clamp(-bound, bound)
+    assert_close(clipped["discriminator"], expected, rtol=0, atol=1e-12)
+    assert clipped["generator"].abs().max().item() == pytest.approx(bound, abs=1e-12)
+    assert (free["discriminator"].abs() < bound).any() and free["generator"].abs().max() > bound
+
+
+def test_clipping_by_value_comes_before_that_by_norm():
+    both = steps(perceptrons(lr=1.0, clip_value=0.005, clip_norm=0.008))
+    value = steps(perceptrons(lr=1.0, clip_value=0.005))["discriminator"]
+    assert_close(both["discriminator"], value * 0.008 / value.norm(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_the_whole_gradient_is_clipped_not_its_parts(parts):
+    model = perceptrons(lr=1.0, clip_norm=0.01, accumulate=parts)
+    whole = perceptrons(lr=1.0, clip_norm=0.01)
+    assert_close(steps(model), steps(whole), rtol=0, atol=1e-12)
+
+
+class Rates(Callback):
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_start(self, trainer, model, *_):
+        groups = [mover.optimizer.param_groups[0] for mover in model.movers.values()]
+        self.seen.append([group["lr"] for group in groups])
+
+
+def scheduled(**options):
+    return tiny_mlp(
+        discriminator_optimizer=sgd(0.4),
+        generator_optimizer=sgd(0.1),
+        discriminator_scheduler=lambda optimizer: ExponentialLR(optimizer, 0.5),
+        generator_scheduler=lambda optimizer: LinearLR(optimizer, 1.0, 0.0, total_iters=10),
+        **options,
+    )
+
+
+def test_learning_rates_go_by_the_batch_each_player_on_its_own():
+    rates = Rates()
+    fit(scheduled(), Ring(batch_size=8), 5, callbacks=[rates])
+    expected = [[0.4 * 0.5**i, 0.1 * (1 - i / 10)] for i in range(5)]
+    assert_close(torch.tensor(rates.seen), torch.tensor(expected))
+
+
+def test_a_learning_rate_goes_on_where_it_was(tmp_path):
+    straight, resumed, rates = scheduled(), scheduled(), Rates()
+    fit(straight, Ring(batch_size=8), 12, callbacks=[SaveAt(7, tmp_path / "7.ckpt")])
+    fit(resumed, Ring(batch_size=8), 12, ckpt_path=tmp_path / "7.ckpt", callbacks=[rates])
+    assert rates.seen[0] == pytest.approx([0.4 * 0.5**7, 0.03])
+    assert_close(resumed.state_dict(), straight.state_dict(), rtol=0, atol=0)
+
+
+def test_without_a_scheduler_the_rate_given_now_counts(tmp_path):
+    first = tiny_mlp(generator_optimizer=sgd(0.1), discriminator_optimizer=sgd(0.4))
+    fit(first, Ring(batch_size=8), 8, callbacks=[SaveAt(7, tmp_path / "7.ckpt")])
+    rates = Rates()
+    now = tiny_mlp(generator_optimizer=sgd(0.2), discriminator_optimizer=sgd(0.3))
+    fit(now, Ring(batch_size=8), 9, ckpt_path=tmp_path / "7.ckpt", callbacks=[rates])
+    assert rates.seen == [[0.3, 0.2]] * 2
+
+
+def test_a_scheduler_that_wants_a_metric_is_refused():
+    model = tiny_mlp(generator_scheduler=lambda optimizer: ReduceLROnPlateau(optimizer))
+    with pytest.raises(InputError, match="generator_scheduler.*ReduceLROnPlateau"):
+        model.configure_optimizers()
+
+
+@pytest.mark.parametrize("player", PLAYERS)
+def test_two_time_scales(player):
+    """A rate of 0 for one player leaves it where it was, and only it."""
+    rates = {f"{name}_optimizer": sgd(0.0 if name == player else 0.3) for name in PLAYERS}
+    moved = {name: step.norm().item() for name, step in steps(perceptrons(**rates)).items()}
+    for name in PLAYERS:
+        assert (moved[name] == 0) == (name == player)
+
+
+@pytest.mark.parametrize("clipping", [Clipping(norm=1.0), Clipping(value=1.0)])
+def test_clipping_scaled_gradients_is_refused(clipping):
+    with pytest.raises(InputError, match="clip_norm.*16-mixed.*bf16-mixed"):
+        check_precision("16-mixed", clipping, descend)
+    for precision in ("bf16-mixed", "32-true", "64-true"):
+        check_precision(precision, clipping, descend)
+
+
+@pytest.mark.parametrize("update", [Consensus(), Unrolled()], ids=repr)
+def test_second_derivatives_of_scaled_losses_are_refused(update):
+    with pytest.raises(InputError, match="update.*16-mixed"):
+        check_precision("16-mixed", Clipping(), update)
+    check_precision("16-mixed", Clipping(), extragradient)
+    check_precision("bf16-mixed", Clipping(), update)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"clip_norm": 0.0},
+        {"clip_value": -1.0},
+        {"accumulate": 0},
+        {"max_skipped": 0},
+        {"clip_weights": 0.0},
+        {"ema_half_life": -1.0},
+    ],
+    ids=str,
+)
+def test_an_option_out_of_range_is_refused(options):
+    with pytest.raises(InputError, match=f"model.{next(iter(options))}"):
+        tiny_mlp(**options)
+
+
+def test_clipped_weights_stay_inside_also_when_looking_ahead():
+    model = perceptrons(lr=0.5, clip_weights=0.1, update=extragradient)
+    train(model, 10, data=rows_in_batches(6))
+    largest = weights(model.discriminator).abs().max().item()
+    assert largest == pytest.approx(0.1, abs=1e-12)
+    assert weights(model.generator).abs().max() > 0.2 and weights(model).dtype == DOUBLE
