@@ -24,53 +24,154 @@ from lightning_gans.__main__ import main
 GPU = torch.cuda.is_available()
 RING = ["--config=configs/ring.yaml"]
 DCGAN = [
-    "--config=configs/dcgan.yaml",
     "--data.init_args.batch_size=128",
     "--model.init_args.generator.init_args.base_channels=64",
     "--model.init_args.discriminator.init_args.base_channels=64",
 ]
-DCGAN_BATCHES, DCGAN_BLOCK = (3000, 50) if GPU else (130, 4)
+FP32 = [*DCGAN, "--trainer.precision=32-true"]
+UNNORMED = [*FP32, "--model.discriminator.norm=none"]
+
+
+def logistic(d, real, fake):
+    """The discriminator's loss of the non-saturating GAN."""
+    return softplus(-d(real)).mean() + softplus(d(fake)).mean()
+
+
+def fool(d, real, fake):
+    """The generator's."""
+    return softplus(-d(fake)).mean()
+
+
+def squares(d, real, fake):
+    """LSGAN's discriminator."""
+    return ((d(real) - 1) ** 2).mean() / 2 + (d(fake) ** 2).mean() / 2
+
+
+def fool_squares(d, real, fake):
+    """LSGAN's generator."""
+    return ((d(fake) - 1) ** 2).mean() / 2
+
+
+def critic(d, real, fake):
+    """WGAN-GP's critic."""
+    share = torch.rand(len(real), 1, 1, 1, device=real.device)
+    between = (share * real + (1 - share) * fake).requires_grad_()
+    (slope,) = torch.autograd.grad(d(between).sum(), between, create_graph=True)
+    penalty = 10 * ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
+    return d(fake).mean() - d(real).mean() + penalty
+
+
+def fool_critic(d, real, fake):
+    """WGAN-GP's generator."""
+    return -d(fake).mean()
+
+
+def pairs(d, real, fake):
+    """R3GAN's discriminator."""
+    real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
+    real_logits, fake_logits = d(real), d(fake)
+    loss = softplus(fake_logits - real_logits).mean()
+    for logits, events in ((real_logits, real), (fake_logits, fake)):
+        (slope,) = torch.autograd.grad(logits.sum(), events, create_graph=True)
+        loss = loss + 0.05 / 2 * slope.square().flatten(1).sum(1).mean()
+    return loss
+
+
+def fool_pairs(d, real, fake):
+    """R3GAN's generator."""
+    return softplus(d(real) - d(fake)).mean()
+
+
+def alternate(d_loss, g_loss, ratio=1):
+    """A loop of D on every batch and G on every ratio-th, as one writes it by hand."""
+
+    def loop(generator, discriminator, g_adam, d_adam, batches, autocast):
+        device = next(generator.parameters()).device
+        for i, (real, _) in enumerate(batches):
+            real = real.to(device)
+            g_moves = (i + 1) % ratio == 0
+            with autocast():
+                latents = torch.randn(len(real), generator.latent_dim, device=device)
+                with torch.set_grad_enabled(g_moves):
+                    fake = generator(latents)
+                loss = d_loss(discriminator, real, fake.detach())
+            d_adam.zero_grad()
+            loss.backward()
+            d_adam.step()
+            if g_moves:
+                with autocast():
+                    loss = g_loss(discriminator, real, fake)
+                g_adam.zero_grad()
+                loss.backward()
+                g_adam.step()
+            yield
+
+    return loop
+
+
+def windows(d_loss, g_loss, window):
+    """A loop of GEAN, accumulated and sequential, as one writes it by hand."""
+
+    def loop(generator, discriminator, g_adam, d_adam, batches, autocast):
+        device = next(generator.parameters()).device
+        drawn = []
+        for real, _ in batches:
+            real = real.to(device)
+            if not drawn:
+                d_adam.zero_grad()
+            drawn.append(torch.randn(len(real), generator.latent_dim, device=device))
+            with torch.no_grad(), autocast():
+                fake = generator(drawn[-1])
+            with autocast():
+                loss = d_loss(discriminator, real, fake) / window
+            loss.backward()
+            if len(drawn) == window:
+                d_adam.step()
+                g_adam.zero_grad()
+                for latents in drawn:
+                    with autocast():
+                        loss = g_loss(discriminator, real, generator(latents)) / window
+                    loss.backward()
+                g_adam.step()
+                drawn = []
+            yield
+
+    return loop
+
+
+BATCHES, BLOCK = (3000, 50) if GPU else (14, 4)
+PLAIN = alternate(logistic, fool)
 CASES = {
-    "ring512": (RING, 2000, 50),
-    "ring16": ([*RING, "--data.init_args.batch_size=16"], 4000, 50),
-    "dcgan": ([*DCGAN, "--trainer.precision=32-true"], DCGAN_BATCHES, DCGAN_BLOCK),
-    "dcgan-bf16": ([*DCGAN, "--trainer.precision=bf16-mixed"], DCGAN_BATCHES, DCGAN_BLOCK),
+    "ring512": (RING, 2000, 50, PLAIN),
+    "ring16": ([*RING, "--data.init_args.batch_size=16"], 4000, 50, PLAIN),
+    "dcgan": (FP32, BATCHES, BLOCK, PLAIN),
+    "dcgan-bf16": ([*DCGAN, "--trainer.precision=bf16-mixed"], BATCHES, BLOCK, PLAIN),
+    "lsgan": ([*FP32, "--model=LSGAN"], BATCHES, BLOCK, alternate(squares, fool_squares)),
+    "wgan-gp": (
+        [*UNNORMED, "--model=WGANGP"],
+        BATCHES,
+        5,
+        alternate(critic, fool_critic, ratio=5),
+    ),
+    "r3gan": ([*UNNORMED, "--model=R3GAN"], BATCHES, BLOCK, alternate(pairs, fool_pairs)),
+    "gean": ([*FP32, "--model=GEAN", "--model.window=4"], BATCHES, 4, windows(logistic, fool, 4)),
 }
-"""Options, batches in all, and batches in a block."""
-
-
-def hand_written(generator, discriminator, g_adam, d_adam, batches, latent_dim, autocast):
-    """One pass over ``batches``, as one writes it by hand; yields after each batch."""
-    device = next(generator.parameters()).device
-    for real, _ in batches:
-        real = real.to(device)
-        with autocast():
-            fake = generator(torch.randn(len(real), latent_dim, device=device))
-            d_loss = softplus(-discriminator(real)).mean()
-            d_loss = d_loss + softplus(discriminator(fake.detach())).mean()
-        d_adam.zero_grad()
-        d_loss.backward()
-        d_adam.step()
-        with autocast():
-            g_loss = softplus(-discriminator(fake)).mean()
-        g_adam.zero_grad()
-        g_loss.backward()
-        g_adam.step()
-        yield
+"""Options, batches in all, batches in a block, and the loop."""
 
 
 class Duel(Callback):
     """Alternates blocks of the Trainer's batches with blocks of the loop's.
 
     Args:
+        case: The name of the case, whose loop is run.
         block: Batches in a block.
     """
 
     ratios: list[float] = []
     seconds: list[float] = []
 
-    def __init__(self, block: int = 50) -> None:
-        self.block, self.seen, self.started = block, 0, None
+    def __init__(self, case: str, block: int = 50) -> None:
+        self.case, self.block, self.seen, self.started = case, block, 0, None
 
     def on_train_start(self, trainer, pl_module) -> None:
         """Copy the networks for the loop."""
@@ -87,10 +188,9 @@ class Duel(Callback):
 
         def endless():
             while True:
-                batches = trainer.datamodule.train_dataloader()
-                yield from hand_written(g, d, g_adam, d_adam, batches, g.latent_dim, autocast)
+                yield from trainer.datamodule.train_dataloader()
 
-        self.loop = endless()
+        self.loop = CASES[self.case][3](g, d, g_adam, d_adam, endless(), autocast)
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         """After each block of ours, one of the loop's."""
@@ -112,12 +212,13 @@ class Duel(Callback):
 
 def duel(name: str) -> None:
     """Run one case and print its row."""
-    args, batches, block = CASES[name]
+    args, batches, block, _ = CASES[name]
     with tempfile.TemporaryDirectory() as folder:
         code = main(
             ["fit", *args, f"--trainer.max_steps={batches}", "--trainer.max_epochs=-1"]
             + [f"--run.folder={folder}", "--run.wandb=disabled"]
-            + ["--trainer.callbacks=benchmarks.loop.Duel", f"--trainer.callbacks.block={block}"]
+            + ["--trainer.callbacks=benchmarks.loop.Duel", f"--trainer.callbacks.case={name}"]
+            + [f"--trainer.callbacks.block={block}"]
         )
     assert code == 0
     from benchmarks.loop import Duel as Ran  # the class the command line imported

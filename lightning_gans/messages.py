@@ -51,6 +51,10 @@ _IN_OTHER_WORDS = (
     (re.compile(r"Expected a dot import path string: "), "expected a class, known or dotted, not "),
     (re.compile(r"Expected an? (\w+)\. Got value: "), r"expected \1, not "),
     (re.compile(r"Parser key "), "key "),
+    (re.compile(r"Expected an? typing\.Literal\[([^\]]*)\]"), r"expected one of \1"),
+    (re.compile(r"Expected an? (int|float)\b"), r"expected \1"),
+    (re.compile(r"(expected (?:int|float|one of [^.]*?)) expected "), r"\1, or "),
+    (re.compile(r"expected Sequence, not (\w+)"), r"expected a list; +=\1 adds one to it"),
 )
 
 
@@ -60,6 +64,18 @@ _FUNCTIONS = {
     for name, _ in public_names(stage)
     if name.islower()
 }
+
+
+_PLACES = {
+    "Configured": "model.objective",
+    "Discriminator": "model.discriminator",
+    "Generator": "model.generator",
+    "Optimizer": "model.generator_optimizer or model.discriminator_optimizer",
+    "Penalty": "model.penalties, a list; e.g. --model.penalties+=R1",
+    "Schedule": "model.schedule",
+    "UpdateRule": "model.update",
+}
+"""Where the classes of each base are given."""
 
 
 class Parser(LightningArgumentParser):
@@ -87,7 +103,9 @@ def explain(message: str, parser: LightningArgumentParser) -> str:
     for groups in dict.fromkeys(_WRONG_NAME.findall(message)):
         name = "".join(groups)
         names = _names(parser) - {name}
-        if name in _FUNCTIONS:
+        if place := _place_of(name):
+            text += f"; {name} belongs to {place}"
+        elif name in _FUNCTIONS:
             text += f"; did you mean {_FUNCTIONS[name]!r}? functions need their full name"
         elif near := difflib.get_close_matches(name, names, 1):
             text += f"; did you mean {near[0]!r}?"
@@ -101,6 +119,16 @@ def cause_of(error: BaseException) -> str | None:
         if isinstance(seen, InputError):
             return str(seen)
         seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _place_of(name: str) -> str | None:
+    """The parameter that takes the class ``name`` of ours, None if none does."""
+    for stage in STAGES:
+        cls = getattr(importlib.import_module(f"lightning_gans.{stage}"), name, None)
+        for base in getattr(cls, "__mro__", ()):
+            if base.__name__ in _PLACES:
+                return _PLACES[base.__name__]
     return None
 
 

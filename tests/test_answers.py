@@ -50,6 +50,69 @@ TYPED = {
         [*FIT, "--model.init_args.generator_optimizer.init_args.lr=-1"],
         "generator_optimizer: Invalid learning rate",
     ),
+    "an empty window": (
+        [*FIT, "--model=GEAN", "--model.window=0"],
+        "schedule.window is 0; it must be at least 1",
+    ),
+    "a window of words": (
+        [*FIT, "--model=GEAN", "--model.window=two"],
+        "\"window\": expected int, or one of 'epoch'",
+    ),
+    "a negative ratio": (
+        [*FIT, "--model.schedule=Alternating", "--model.schedule.ratio=-2"],
+        "schedule.ratio is -2; it must be at least 1",
+    ),
+    "an empty phase": (
+        [*FIT, "--model.schedule=Phased", "--model.schedule.generator=0"],
+        "schedule.generator is 0",
+    ),
+    "an unknown beta rule": (
+        [
+            *FIT,
+            "--model.generator_optimizer=ConjugateDirection",
+            "--model.generator_optimizer.lr=0.1",
+            "--model.generator_optimizer.rule=PRP",
+        ],
+        "\"rule\": expected one of 'FR', 'PR+', 'HS', 'DY', or float",
+    ),
+    "a penalty as the objective, by its short name": (
+        [*FIT, "--model.objective=R1"],
+        "R1 belongs to model.penalties",
+    ),
+    "a penalty as the objective": (
+        [*FIT, "--model.objective=lightning_gans.objectives.R1"],
+        "model.objective R1 is not an objective",
+    ),
+    "an objective as a penalty": (
+        [*FIT, "--model.penalties+=lightning_gans.objectives.LeastSquares"],
+        "does not correspond to a subclass of Penalty",
+    ),
+    "one penalty without a list": ([*FIT, "--model.penalties=R1"], "expected a list"),
+    "a schedule as the update": (
+        [*FIT, "--model.update=Simultaneous"],
+        "Simultaneous belongs to model.schedule",
+    ),
+    "an update that needs old batches": (
+        [*FIT, "--model=GEAN", "--model.update=lightning_gans.schedules.extragradient"],
+        "model.schedule averages gradients",
+    ),
+    "clipping to nothing": ([*FIT, "--model.clip_norm=0"], "model.clip_norm is 0.0"),
+    "clipping that only automatic optimisation knows": (
+        [*FIT, "--trainer.gradient_clip_val=1"],
+        "model.clip_norm",
+    ),
+    "accumulation that only automatic optimisation knows": (
+        [*FIT, "--trainer.accumulate_grad_batches=2"],
+        "model.accumulate",
+    ),
+    "a scheduler that waits for a metric": (
+        [*FIT, "--model.generator_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau"],
+        "CosineAnnealingLR",
+    ),
+    "an unknown augmentation": (
+        [*FIT, "--model.augment=DiffAugment", "--model.augment.policy=[blur]"],
+        "'cutout'",
+    ),
     "no channels": ([*FIT, f"{GENERATOR}.init_args.base_channels=0"], "base_channels"),
     "no latents": ([*FIT, f"{GENERATOR}.init_args.latent_dim=0"], "latent_dim"),
     "an experiment outside": ([*FIT, "--run.experiment=../x"], "plain name"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -175,15 +176,31 @@ def test_other_precisions_train_sample_and_continue(lightning, precision):
 
 
 def test_a_checkpoint_that_names_foreign_code_is_refused_unless_trusted(lightning):
-    Path("mine.py").write_text("from lightning_gans.objectives import hinge as own\n")
-    own = ["--model.objective=mine.own", "--trainer.max_steps=2"]
+    Path("theirs.py").write_text("from lightning_gans.objectives import hinge as own\n")
+    own = ["--model.objective=theirs.own", "--trainer.max_steps=2"]
     answer = lightning("fit", *TINY_IMAGES, *own)
     assert answer.code == 0, answer.err
     checkpoint = "--ckpt_path=runs/dcgan/version_0/checkpoints/final.ckpt"
     for command in (["sample"], ["test"]):
         answer = lightning(*command, checkpoint)
-        assert answer.code == 2 and "mine.own" in answer.err and "--trust" in answer.err
+        assert answer.code == 2 and "theirs.own" in answer.err and "--trust" in answer.err
         assert lightning(*command, checkpoint, "--trust").code == 0
+
+
+def test_an_objective_of_ones_own_as_the_guide_writes_it(lightning):
+    """CONTRIBUTING.md's file, outside the package, by its command; it is what then is minimised."""
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    Path("mine.py").write_text(re.search(r"```python\n(.*?def one_sided.*?)```", guide, re.S)[1])
+    assert "lightning fit --config configs/dcgan.yaml --model.objective mine.one_sided" in guide
+    options = [*TINY_IMAGES, "--trainer.max_steps=3", "--trainer.log_every_n_steps=1"]
+    logged = {}
+    for objective in ("mine.one_sided", "lightning_gans.objectives.Smoothed", None):
+        chosen = [] if objective is None else [f"--model.objective={objective}"]
+        assert lightning("fit", *options, *chosen, f"--run.experiment={objective}").code == 0
+        rows = MetricsFile(Path(f"runs/{objective}/version_0/metrics.csv"))
+        logged[objective] = rows.series("step", "train/discriminator_loss")[1]
+    ours, shipped, plain = (np.array(losses) for losses in logged.values())
+    assert np.abs(ours - shipped).max() < 1e-6 < np.abs(ours - plain).min()
 
 
 @pytest.mark.parametrize("every", [4, 7])

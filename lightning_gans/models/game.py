@@ -18,6 +18,7 @@ from lightning_gans.models.checks import (
 )
 from lightning_gans.models.mover import Mover, Round
 from lightning_gans.models.rules import Rules
+from lightning_gans.models.statistics import Statistics
 from lightning_gans.models.timed import Timed
 from lightning_gans.schedules import Window
 from lightning_gans.types import Events, InputError, Player, Turn
@@ -125,9 +126,7 @@ class Game(Timed, ABC):
                 self.players.items(), self.trainer.strategy.optimizers, strict=True
             )
         }
-        self._statistics = [
-            (buffer, buffer.clone()) for buffer in self.buffers() if buffer.is_floating_point()
-        ]
+        self._statistics = Statistics(self)
 
     def on_train_start(self) -> None:
         """Go on with the random numbers of the run that is resumed, and the settings given now."""
@@ -166,9 +165,8 @@ class Game(Timed, ABC):
             config.scheduler.step()
         self.count(len(events))
         if any(mover.skipped_on_end for mover in self.movers.values()):
-            self._mend_statistics()
-        every = self.trainer.log_every_n_steps
-        if every and self.batches_seen % every == 0:
+            self._statistics.mend()
+        if (every := self.trainer.log_every_n_steps) and self.batches_seen % every == 0:
             self._log_losses()
 
     def _gather(self, gathering: set[Player]) -> None:
@@ -194,12 +192,6 @@ class Game(Timed, ABC):
         LightningOptimizer, does not count.
         """
         self.trainer.strategy.optimizer_step(optimizer, lambda: None)
-
-    def _mend_statistics(self) -> None:
-        """What is not finite has passed through batch norm: take back its running statistics."""
-        for statistic, good in self._statistics:
-            if not statistic.isfinite().all():
-                statistic.copy_(good)
 
     @property
     def diverged(self) -> str | None:
@@ -230,8 +222,7 @@ class Game(Timed, ABC):
             for player, mover in self.movers.items()
             if mover.losses
         }
-        for statistic, good in self._statistics:
-            good.copy_(statistic)
+        self._statistics.keep()
         if not metrics:  # a window is filling
             return
         self.log_dict(metrics, prog_bar=True, logger=False)

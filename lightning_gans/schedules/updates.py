@@ -10,7 +10,15 @@ from torch import Tensor
 
 from lightning_gans.types import InputError, Player, Turn
 
-__all__ = ["Consensus", "Move", "Unrolled", "Update", "descend", "extragradient"]
+__all__ = [
+    "Consensus",
+    "Move",
+    "Unrolled",
+    "Update",
+    "UpdateRule",
+    "descend",
+    "extragradient",
+]
 
 
 class Move(ABC):
@@ -43,7 +51,15 @@ class Move(ABC):
         """Inside, ``values``, which may carry a graph, stand in the parameters' place."""
 
 
-Update = Callable[[Turn, Mapping[Player, Move]], None]
+class UpdateRule(ABC):
+    """An update with settings, which a config gives by ``class_path`` and ``init_args``."""
+
+    @abstractmethod
+    def __call__(self, turn: Turn, moves: Mapping[Player, Move]) -> None:
+        """Move the players of ``turn``."""
+
+
+Update = Callable[[Turn, Mapping[Player, Move]], None] | UpdateRule
 """From the players of a turn and everybody's moves to moved weights."""
 
 
@@ -73,7 +89,7 @@ def extragradient(turn: Turn, moves: Mapping[Player, Move]) -> None:
 
 
 @dataclass(frozen=True)
-class Consensus:
+class Consensus(UpdateRule):
     """Consensus optimisation: descend each loss + weight/2 |all gradients|^2 (Mescheder, 2017).
 
     The gradients are those of the players of the turn: play it `Simultaneous`.
@@ -111,7 +127,7 @@ class Consensus:
 
 
 @dataclass(frozen=True)
-class Unrolled:
+class Unrolled(UpdateRule):
     """Unrolled GAN: a player's loss against a rival that has answered (Metz et al., 2017).
 
     The rival takes ``steps`` gradient steps on the batch in thought; the player's gradient goes
