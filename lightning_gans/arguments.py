@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
 
 from lightning_gans.callbacks import read_checkpoint
 from lightning_gans.errors import InputError
@@ -21,6 +22,7 @@ _PARTS = (
     "seed_everything",
     "run",
     "samples",
+    "gradients",
     "checkpoints",
     "ckpt_path",
 )
@@ -64,6 +66,7 @@ def with_configs(args: list[str]) -> list[str]:
         if not Path(value).is_file():
             args[place] = args[place].replace(value, str(_shipped(value)))
         _check_file(_option_values(args, ("--config", "-c"))[i][1])
+    _swap_model(args)
     checkpoints = _option_values(args, ("--ckpt_path",))
     if args[0] != "fit" and checkpoints and not config_files(args):
         path = Path(checkpoints[-1][1])
@@ -76,6 +79,27 @@ def with_configs(args: list[str]) -> list[str]:
         parts["trainer"] = {"precision": stored["trainer"]["precision"]}
         args[1:1] = ["--config", json.dumps(parts)]
     return args
+
+
+def _swap_model(args: list[str]) -> None:
+    """Let ``--model NAME`` change the class alone and keep the configs' settings.
+
+    jsonargparse drops those that it cannot check without the rest, such as ``${...}``.
+    """
+    models = [yaml.safe_load(Path(file).read_text()).get("model") for file in config_files(args)]
+    settings = [m["init_args"] for m in models if isinstance(m, dict) and m.get("init_args")]
+    merged = OmegaConf.to_container(OmegaConf.merge({}, *settings))
+    named = [
+        given for given in _option_values(args, ("--model",)) if re.fullmatch(r"[\w.]+", given[1])
+    ]
+    if not merged or not named:
+        return
+    for place, _ in reversed(named):
+        del args[place - (not args[place].startswith("--")) : place + 1]
+    # After the configs but before the options, which still count.
+    end, _ = _option_values(args, ("--config", "-c"))[-1]
+    swapped = {"model": {"class_path": named[-1][1], "init_args": merged}}
+    args[end + 1 : end + 1] = ["--config", json.dumps(swapped)]
 
 
 def _check_file(name: str) -> None:

@@ -30,6 +30,13 @@ __all__ = ["CLI", "run"]
 set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
 
 
+_OURS_INSTEAD = {
+    "gradient_clip_val": (None, "model.clip_norm or --model.clip_value"),
+    "accumulate_grad_batches": (1, "model.accumulate"),
+}
+"""What is each player's business here, not the Trainer's: its default there, its name here."""
+
+
 class CLI(LightningCLI):
     """fit, validate, test and predict of any model here on any data here.
 
@@ -72,6 +79,7 @@ class CLI(LightningCLI):
         """Add where the run is kept and what it shows and saves."""
         parser.add_class_arguments(RunOptions, "run")
         parser.add_lightning_class_args(callbacks.Samples, "samples")
+        parser.add_lightning_class_args(callbacks.Gradients, "gradients")
         parser.add_lightning_class_args(callbacks.Checkpoints, "checkpoints")
 
     def _parse_ckpt_path(self) -> None:
@@ -108,6 +116,9 @@ class CLI(LightningCLI):
         """The Trainer, for ``fit`` with a run folder and what is written there."""
         config = dict(self._get(self.config_init, "trainer"))
         config["profiler"] = config["profiler"] or callbacks.NoProfiler()
+        for theirs, (unset, ours) in _OURS_INSTEAD.items():
+            if config[theirs] != unset:
+                raise InputError(f"--trainer.{theirs} does not know turns; use --{ours}")
         if self.subcommand != "fit":
             config["logger"] = False
             folder = run_of(Path(self.config[self.subcommand].ckpt_path or "")) or Path()
@@ -125,6 +136,8 @@ class CLI(LightningCLI):
         parts = [
             callbacks.RunConfig(self._parser("fit").dump(settings, skip_none=False)),
             self._get(self.config_init, "samples"),
+            self._get(self.config_init, "gradients"),
+            # After what reports, so that a checkpoint finds the rows of its batch there.
             self._get(self.config_init, "checkpoints"),
             *progress,
         ]

@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 
 from lightning_gans import __version__
+from lightning_gans.catalogue import public_names
 from lightning_gans.runs import MetricsFile
 from tests.conftest import ROOT, TINY_IMAGES
 
@@ -185,6 +186,31 @@ def test_a_checkpoint_that_names_foreign_code_is_refused_unless_trusted(lightnin
         answer = lightning(*command, checkpoint)
         assert answer.code == 2 and "theirs.own" in answer.err and "--trust" in answer.err
         assert lightning(*command, checkpoint, "--trust").code == 0
+
+
+PRESETS = ["GAN", "LSGAN", "WGAN", "WGANGP", "DRAGAN", "SNGAN", "R3GAN", "GEAN"]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_named_model_takes_over_a_configs_networks_and_writes_itself_down(preset, lightning):
+    options = [*TINY_IMAGES, f"--model={preset}", "--trainer.max_steps=2"]
+    assert lightning("fit", *options).code == 0
+    written = Path("runs/dcgan/version_0/config.yaml")
+    model = yaml.safe_load(written.read_text())["model"]
+    assert model["class_path"] == f"lightning_gans.models.{preset}"
+    assert model["init_args"]["generator"]["init_args"]["base_channels"] == 4
+    again = lightning("fit", f"--config={written}", "--run.experiment=again")
+    assert again.code == 0, again.err
+    weights = [
+        torch.load(f"runs/{run}/version_0/checkpoints/final.ckpt", weights_only=True)["state_dict"]
+        for run in ("dcgan", "again")
+    ]
+    torch.testing.assert_close(*weights, rtol=0, atol=0)
+
+
+def test_every_named_model_is_tried_here():
+    named = {name for name, _ in public_names("models")}
+    assert named == set(PRESETS)
 
 
 def test_an_objective_of_ones_own_as_the_guide_writes_it(lightning):

@@ -2,6 +2,7 @@
 
 from lightning_gans.callbacks.checkpoint import Checkpoints, check_weights, read_checkpoint
 from lightning_gans.callbacks.config import RunConfig
+from lightning_gans.callbacks.gradients import Gradients
 from lightning_gans.callbacks.lean import NoProfiler, Together
 from lightning_gans.callbacks.logger import RunLogger, finish_wandb, wandb_logger
 from lightning_gans.callbacks.pictures import draw_grid, picture_of
@@ -11,6 +12,7 @@ from lightning_gans.callbacks.samples import Samples
 
 __all__ = [
     "Checkpoints",
+    "Gradients",
     "NoProfiler",
     "Predictions",
     "Progress",

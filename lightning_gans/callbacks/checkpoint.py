@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_gans.callbacks.logger import RunLogger
-from lightning_gans.errors import InputError, Interrupted
+from lightning_gans.errors import Diverged, InputError, Interrupted
 
 __all__ = ["Checkpoints", "check_weights", "read_checkpoint"]
 
@@ -132,8 +132,11 @@ class Checkpoints(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Save when it is time; stop when asked to."""
+        """Save when it is time; stop when asked to, or when training cannot go on."""
         step = trainer.global_step
+        if reason := pl_module.diverged:
+            self._save(trainer, "last.ckpt")
+            raise Diverged(f"{reason}. Saved {self.folder / 'last.ckpt'}")
         if self._interrupted:
             self._save(trainer, "last.ckpt")
             raise Interrupted(

@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.profilers import PassThroughProfiler
+from torch.optim import Optimizer
 
 __all__ = ["NoProfiler", "Together"]
 
@@ -40,6 +41,13 @@ class Together(Callback):
         for part in self.parts:
             part.on_train_start(trainer, pl_module)
 
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Before each move of a player."""
+        for part in self.parts:
+            part.on_before_optimizer_step(trainer, pl_module, optimizer)
+
     def on_train_batch_end(
         self,
         trainer: Trainer,
@@ -68,6 +76,13 @@ class Together(Callback):
         """When a checkpoint is made."""
         for part in self.parts:
             part.on_save_checkpoint(trainer, pl_module, checkpoint)
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """When a run is gone on with."""
+        for part in self.parts:
+            part.on_load_checkpoint(trainer, pl_module, checkpoint)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException

@@ -66,13 +66,19 @@ def wgangp_adam(parameters: Iterable) -> torch.optim.Optimizer:
 
 
 class WGANGP(GAN):
-    """WGAN-GP (Gulrajani et al., 2017): a linear critic of slope one; it takes no batch norm."""
+    """WGAN-GP (Gulrajani et al., 2017): a linear critic of slope one; it takes no batch norm.
+
+    Args:
+        penalty: What keeps the slope at one.
+        penalties: Further terms of the critic's loss.
+    """
 
     def __init__(
         self,
         *args,
         objective: Objective = wasserstein,
-        penalties: Sequence[Penalty] = (GradientPenalty(weight=10.0),),
+        penalty: Penalty = GradientPenalty(weight=10.0),
+        penalties: Sequence[Penalty] = (),
         schedule: Schedule = Alternating(ratio=5),
         generator_optimizer: OptimizerFactory = wgangp_adam,
         discriminator_optimizer: OptimizerFactory = wgangp_adam,
@@ -81,7 +87,7 @@ class WGANGP(GAN):
         super().__init__(
             *args,
             objective=objective,
-            penalties=penalties,
+            penalties=(penalty, *penalties),
             schedule=schedule,
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
@@ -90,12 +96,21 @@ class WGANGP(GAN):
 
 
 class DRAGAN(GAN):
-    """DRAGAN (Kodali et al., 2017): a non-saturating GAN of slope one around the data."""
+    """DRAGAN (Kodali et al., 2017): a non-saturating GAN of slope one around the data.
+
+    Args:
+        penalty: What keeps the slope at one.
+        penalties: Further terms of the discriminator's loss.
+    """
 
     def __init__(
-        self, *args, penalties: Sequence[Penalty] = (objectives.DRAGAN(weight=10.0),), **kwargs
+        self,
+        *args,
+        penalty: Penalty = objectives.DRAGAN(weight=10.0),
+        penalties: Sequence[Penalty] = (),
+        **kwargs,
     ) -> None:
-        super().__init__(*args, penalties=penalties, **kwargs)
+        super().__init__(*args, penalties=(penalty, *penalties), **kwargs)
 
 
 def sngan_adam(parameters: Iterable) -> torch.optim.Optimizer:
@@ -133,14 +148,17 @@ def r3gan_adam(parameters: Iterable) -> torch.optim.Optimizer:
 class R3GAN(GAN):
     """R3GAN (Huang et al., 2024): relativistic pairs, R1 and R2; it takes no batch norm.
 
-    The right gamma grows with the resolution: the default is for 32 pixels.
+    Args:
+        gamma: Weight of R1 and of R2; the right one grows with the resolution.
+        penalties: Further terms of the discriminator's loss.
     """
 
     def __init__(
         self,
         *args,
         objective: Objective = relativistic_paired,
-        penalties: Sequence[Penalty] = (R1(gamma=0.05), R2(gamma=0.05)),
+        gamma: float = 0.05,
+        penalties: Sequence[Penalty] = (),
         generator_optimizer: OptimizerFactory = r3gan_adam,
         discriminator_optimizer: OptimizerFactory = r3gan_adam,
         **kwargs,
@@ -148,7 +166,7 @@ class R3GAN(GAN):
         super().__init__(
             *args,
             objective=objective,
-            penalties=penalties,
+            penalties=(R1(gamma), R2(gamma), *penalties),
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
             **kwargs,
