@@ -57,7 +57,7 @@ class Trajectory(Callback):
         return model.generator.theta.item(), model.discriminator.psi.item()
 
 
-def train(model, batches, per_epoch=10**6, data=None, quiet=True, **options):
+def train(model, batches, per_epoch=10**6, data=None, quiet=True, ckpt_path=None, **options):
     """Train ``model`` in 64 bits on ``data``, batches over and over, or on 0 (the Dirac-GAN's)."""
     data = [torch.zeros(1, 1, dtype=DOUBLE)] if data is None else data
     per_epoch = min(per_epoch, batches)
@@ -76,10 +76,10 @@ def train(model, batches, per_epoch=10**6, data=None, quiet=True, **options):
         **options,
     )
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "You defined a `validation_step`")
+        warnings.filterwarnings("ignore", "You defined a `validation_step`|You're resuming")
         if quiet:
             warnings.filterwarnings("ignore", "The phases are past")
-        trainer.fit(model, loader)
+        trainer.fit(model, loader, ckpt_path=ckpt_path)
     return trainer
 
 

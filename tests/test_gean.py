@@ -178,6 +178,21 @@ def test_a_window_goes_on_where_it_was_killed(options, tmp_path):
     assert_close(resumed.state_dict(), straight.state_dict(), rtol=0, atol=0)
 
 
+def test_another_window_begins_where_the_last_one_was_killed(tmp_path):
+    """A half-full window of 4 goes on as one of 3: its batches count, each once, in the mean."""
+    saver = SaveAt(5, tmp_path / "five.ckpt")  # one batch of the second window of 4
+    train(perceptrons(schedule=Accumulated(4)), 6, data=[ROWS[:3]], callbacks=[saver])
+    resumed = perceptrons(schedule=Accumulated(3))
+    train(resumed, 6, data=[ROWS[:3]], ckpt_path=tmp_path / "five.ckpt")
+    large = perceptrons()
+    train(large, 1, data=[ROWS[:3].repeat(4, 1)])
+    second = perceptrons()
+    second.load_state_dict(large.state_dict())
+    second.batches_seen = 2  # whose latents, by sixes, are those of batches 4 and 5 by threes
+    train(second, 1, data=[ROWS[:3].repeat(2, 1)])
+    assert_close(weights(resumed), weights(second), rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("parts", [2, 3, 16, 100])
 def test_parts_of_a_batch_are_the_whole(parts):
     split, whole = perceptrons(accumulate=parts), perceptrons()

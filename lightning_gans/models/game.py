@@ -16,12 +16,12 @@ from lightning_gans.models.checks import (
     check_shape,
     warn_past_bound,
 )
-from lightning_gans.models.mover import Mover, Round
+from lightning_gans.models.mover import Mover, Round, rounds_of
 from lightning_gans.models.rules import Rules
 from lightning_gans.models.statistics import Statistics
 from lightning_gans.models.timed import Timed
 from lightning_gans.schedules import Window
-from lightning_gans.types import Events, InputError, Player, Turn
+from lightning_gans.types import InputError, Player, Turn
 
 __all__ = ["Game", "OptimizerFactory", "SchedulerFactory"]
 
@@ -153,10 +153,12 @@ class Game(Timed, ABC):
         self.window = self.schedule.window_at(clock)
         if self.window.filled == 1:
             self.rounds = []
-        self.rounds += self._rounds(events)
+            for mover in self.movers.values():
+                mover.forget()
+        self.rounds += rounds_of(events, self.batches_seen, self.rules.accumulate)
         self.begin(turns)
         if self.window.filled < self.window.batches:
-            self._gather({player for turn in turns for player in turn})
+            self._gather([player for turn in turns for player in turn])
         else:
             for turn in turns:
                 self.update(turn, self.movers)
@@ -169,21 +171,13 @@ class Game(Timed, ABC):
         if (every := self.trainer.log_every_n_steps) and self.batches_seen % every == 0:
             self._log_losses()
 
-    def _gather(self, gathering: set[Player]) -> None:
+    def _gather(self, gathering: Sequence[Player]) -> None:
         for player in gathering:
             self.movers[player].gather()
-        if gathering == self.movers.keys() or not self.compares:
+        if set(gathering) == self.movers.keys() or not self.compares:
             # Those who gather later need only these rounds' latents, which can be drawn again.
             for played in self.rounds:
                 played.events = None
-
-    def _rounds(self, events: Events) -> list[Round]:
-        n = len(events)
-        ends = [n * i // self.rules.accumulate for i in range(self.rules.accumulate + 1)]
-        parts = [
-            slice(*ends[i : i + 2]) for i in range(self.rules.accumulate) if ends[i] < ends[i + 1]
-        ]
-        return [Round(events[part], self.batches_seen, part, n) for part in parts]
 
     def step_optimizer(self, optimizer: Optimizer) -> None:
         """Step ``optimizer``; a step of training is a batch, not an optimizer's step.

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -14,7 +15,7 @@ from lightning_gans.models.rules import Clipping, total_norm
 from lightning_gans.schedules import Move, Window
 from lightning_gans.types import Events, Player
 
-__all__ = ["Board", "Mover", "Round"]
+__all__ = ["Board", "Mover", "Round", "rounds_of"]
 
 
 @dataclass
@@ -51,6 +52,13 @@ class Round:
         return cls(**{**state, "part": slice(*state["part"]), "events": moved})
 
 
+def rounds_of(events: Events, batch: int, parts: int) -> list[Round]:
+    """``events``, the ``batch``-th batch, in ``parts`` rounds as equal as may be."""
+    n = len(events)
+    ends = sorted({n * i // parts for i in range(parts + 1)})
+    return [Round(events[start:end], batch, slice(start, end), n) for start, end in pairwise(ends)]
+
+
 @runtime_checkable
 class Board(Protocol):
     """What a mover asks of its game."""
@@ -58,6 +66,7 @@ class Board(Protocol):
     rounds: list[Round]
     at_hand: Round | None
     window: Window
+    """Of the batch that is played."""
 
     def loss(self, player: Player, played: Round, attached: bool = False) -> Tensor:
         """The mean loss () of ``player`` on a round."""
@@ -113,6 +122,10 @@ class Mover(Move):
         """The parameters' gradients, where there are any."""
         return [p.grad for p in self.parameters if p.grad is not None]
 
+    def forget(self) -> None:
+        """A new window begins; nothing is gathered yet."""
+        self._gathered = 0
+
     def gather(self) -> None:
         """Add the gradients of the rounds that are new; the player moves on a later batch."""
         self._add(self._board.rounds[self._gathered :])
@@ -124,8 +137,8 @@ class Mover(Move):
         # Begin where the player before ended: what that round generated need not be made again.
         self._add(rounds[::-1] if rounds[-1] is self._board.at_hand else rounds)
         self._gathered = 0
-        batches = self._board.window.batches
-        if batches > 1:
+        if self._board.window.batches > 1:
+            batches = len({played.batch for played in self._board.rounds})
             torch._foreach_div_(self.gradients, batches)
             self._loss /= batches
 
