@@ -13,7 +13,7 @@ from lightning_gans.callbacks import read_checkpoint
 from lightning_gans.errors import InputError
 from lightning_gans.paths import CONFIGS
 
-__all__ = ["config_files", "refuse_foreign", "with_configs"]
+__all__ = ["config_files", "refuse_automatic", "refuse_foreign", "with_configs"]
 
 _PARTS = (
     "model",
@@ -28,6 +28,24 @@ _PARTS = (
 )
 _OURS = ("lightning_gans", "torch")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.\w+)+")
+
+
+_OURS_INSTEAD = {
+    "gradient_clip_val": (None, "model.clip_norm or --model.clip_value"),
+    "accumulate_grad_batches": (1, "model.accumulate"),
+}
+"""What is each player's business here, not the Trainer's: its default there, its name here."""
+
+
+def refuse_automatic(trainer: dict[str, Any]) -> None:
+    """Refuse options of the Trainer that know of one optimizer only.
+
+    Raises:
+        InputError: One is given; the message says which of the model's does it.
+    """
+    for theirs, (unset, ours) in _OURS_INSTEAD.items():
+        if trainer[theirs] != unset:
+            raise InputError(f"--trainer.{theirs} does not know turns; use --{ours}")
 
 
 def refuse_foreign(config: Any, checkpoint: Path) -> None:

@@ -17,7 +17,7 @@ import lightning_gans.callbacks as callbacks
 import lightning_gans.data  # noqa: F401  short class names are those of imported modules
 import lightning_gans.networks
 import lightning_gans.schedules  # noqa: F401
-from lightning_gans.arguments import config_files, with_configs
+from lightning_gans.arguments import config_files, refuse_automatic, with_configs
 from lightning_gans.data import Data
 from lightning_gans.errors import InputError
 from lightning_gans.messages import Parser, cause_of, quieten
@@ -28,13 +28,6 @@ from lightning_gans.runs import RunOptions, claim, discard_unstarted, latest_che
 __all__ = ["CLI", "run"]
 
 set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
-
-
-_OURS_INSTEAD = {
-    "gradient_clip_val": (None, "model.clip_norm or --model.clip_value"),
-    "accumulate_grad_batches": (1, "model.accumulate"),
-}
-"""What is each player's business here, not the Trainer's: its default there, its name here."""
 
 
 class CLI(LightningCLI):
@@ -116,9 +109,7 @@ class CLI(LightningCLI):
         """The Trainer, for ``fit`` with a run folder and what is written there."""
         config = dict(self._get(self.config_init, "trainer"))
         config["profiler"] = config["profiler"] or callbacks.NoProfiler()
-        for theirs, (unset, ours) in _OURS_INSTEAD.items():
-            if config[theirs] != unset:
-                raise InputError(f"--trainer.{theirs} does not know turns; use --{ours}")
+        refuse_automatic(config)
         if self.subcommand != "fit":
             config["logger"] = False
             folder = run_of(Path(self.config[self.subcommand].ckpt_path or "")) or Path()

@@ -17,7 +17,6 @@ EXPERIMENTS = sorted(
 )
 OVERLAYS = sorted((ROOT / "configs/data").glob("*.yaml"))
 STEP = [
-    "--trainer.max_steps=2",
     "--trainer.log_every_n_steps=1",
     "--trainer.accelerator=cpu",
     "--data.init_args.batch_size=2",
@@ -27,6 +26,12 @@ STEP = [
 
 def name(path):
     return str(path.relative_to(ROOT / "configs"))
+
+
+def two_moves(path: Path) -> str:
+    """Enough steps for two moves of the discriminator: GEAN moves once a window."""
+    model = yaml.safe_load(path.read_text())["model"]["init_args"]
+    return f"--trainer.max_steps={2 * model.get('window', 1)}"
 
 
 def images_for(path: Path, folder: Path, size: int = 40) -> list[str]:
@@ -60,7 +65,8 @@ def images_for(path: Path, folder: Path, size: int = 40) -> list[str]:
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=name)
 def test_an_experiment_trains_a_step_and_samples(path, lightning, tmp_path):
-    answer = lightning("fit", f"--config={path}", *images_for(path, tmp_path), *STEP)
+    options = [*images_for(path, tmp_path), *STEP, two_moves(path)]
+    answer = lightning("fit", f"--config={path}", *options)
     assert answer.code == 0, answer.err
     run = tmp_path / "runs" / path.stem / "version_0"
     _, losses = MetricsFile(run / "metrics.csv").series("step", "train/discriminator_loss")

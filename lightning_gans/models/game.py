@@ -148,6 +148,7 @@ class Game(Timed, ABC):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Play every turn of this batch, then count it once."""
         events, _ = batch
+        self._statistics.keep()
         clock = self.clock
         turns = self.schedule(clock)
         self.window = self.schedule.window_at(clock)
@@ -216,7 +217,6 @@ class Game(Timed, ABC):
             for player, mover in self.movers.items()
             if mover.losses
         }
-        self._statistics.keep()
         if not metrics:  # a window is filling
             return
         self.log_dict(metrics, prog_bar=True, logger=False)

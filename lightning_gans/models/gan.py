@@ -55,6 +55,10 @@ class GAN(LatentGame):
         compile: Compile both networks with torch.compile; pays on a GPU, not on a CPU. Passes
             that are differentiated twice stay as they are.
 
+    Attributes:
+        judged: Logits (batch,) of real and of generated events when the discriminator first looked
+            at this batch; None if it has not.
+
     Raises:
         InputError: The networks' event shapes differ, a number is out of range, or the objective
             is none.
@@ -105,6 +109,7 @@ class GAN(LatentGame):
             "generator": generator_scheduler,
         }
         self._judged_batches = 0
+        self.judged: tuple[Logits, Logits] | None = None
         self.compiled = compile
         if compile:
             generator.compile()
@@ -128,7 +133,7 @@ class GAN(LatentGame):
     def begin(self, turns: Sequence[Turn]) -> None:
         """Generated events are made when first needed."""
         movers = {player for turn in turns for player in turn}
-        self._fake, self.at_hand = None, None
+        self._fake = self.at_hand = self.judged = None
         self._generator_moves, self._generator_moved = "generator" in movers, False
         self._discriminator_moves = "discriminator" in movers
 
@@ -170,7 +175,8 @@ class GAN(LatentGame):
             fake = fake if fake.requires_grad else fake.detach().requires_grad_()
         with self._eager(bool(due)):
             judged = Judged(self.judge, real, fake, self.judge(real), self.judge(fake))
-            self.judged = (judged.real_logits.detach(), judged.fake_logits.detach())
+            if self.judged is None:
+                self.judged = (judged.real_logits.detach(), judged.fake_logits.detach())
             loss = self.objective(judged.real_logits, judged.fake_logits).discriminator.mean()
             for penalty in due:
                 loss = loss + penalty(judged)
