@@ -11,6 +11,7 @@ import warnings
 from typing import NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
+from tqdm import tqdm
 
 from lightning_gans.catalogue import STAGES, public_names
 from lightning_gans.errors import InputError
@@ -158,4 +159,10 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in _NEEDLESS_WARNINGS:
         warnings.filterwarnings("ignore", message)
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """On a line of its own, not after the progress bar, and without a line of code."""
+    with tqdm.external_write_mode(sys.stderr):
+        print(f"warning: {message}", file=sys.stderr)

@@ -2,7 +2,6 @@
 
 import math
 import statistics
-import sys
 import warnings
 from typing import Any
 
@@ -10,7 +9,6 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
-from tqdm import tqdm
 
 from lightning_gans.models.mover import Mover, total_norm
 from lightning_gans.types import InputError, Player
@@ -104,7 +102,7 @@ class Gradients(Callback):
         for player, before in self._before.items():
             metrics |= self._measure(player, movers[player], before)
             self._judge(player, movers[player], seen)
-        if judged := "discriminator" in self._before and getattr(pl_module, "judged", None):
+        if judged := "discriminator" in self._before and pl_module.judged:
             for name, logits in zip(("real", "fake"), judged, strict=True):
                 share = (logits.abs() > _SATURATED).double().mean().item()
                 metrics[f"gradients/saturated_{name}"] = share
@@ -184,8 +182,6 @@ class Gradients(Callback):
         )
 
     def _warn(self, kind: str, player: Player, message: str) -> None:
-        if (kind, player) in self._warned:
-            return
-        self._warned.add((kind, player))
-        with tqdm.external_write_mode(sys.stderr):  # on a line of its own, not after the bar
+        if (kind, player) not in self._warned:
+            self._warned.add((kind, player))
             warnings.warn(message, stacklevel=2)
