@@ -3,12 +3,15 @@
 import difflib
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
+from jsonargparse import ArgumentParser
 from omegaconf import OmegaConf
 
+from lightning_gans import models
 from lightning_gans.callbacks import read_checkpoint
 from lightning_gans.errors import InputError
 from lightning_gans.paths import CONFIGS
@@ -100,24 +103,39 @@ def with_configs(args: list[str]) -> list[str]:
 
 
 def _swap_model(args: list[str]) -> None:
-    """Let ``--model NAME`` change the class alone and keep the configs' settings.
+    """Let ``--model NAME`` change the class and keep the configs' settings that it knows too.
 
     jsonargparse drops those that it cannot check without the rest, such as ``${...}``.
     """
-    models = [yaml.safe_load(Path(file).read_text()).get("model") for file in config_files(args)]
-    settings = [m["init_args"] for m in models if isinstance(m, dict) and m.get("init_args")]
+    given = [yaml.safe_load(Path(file).read_text()).get("model") for file in config_files(args)]
+    settings = [m["init_args"] for m in given if isinstance(m, dict) and m.get("init_args")]
     merged = OmegaConf.to_container(OmegaConf.merge({}, *settings))
     named = [
         given for given in _option_values(args, ("--model",)) if re.fullmatch(r"[\w.]+", given[1])
     ]
     if not merged or not named:
         return
+    if known := _settings_of(named[-1][1]):
+        if left := sorted(merged.keys() - known):
+            print(
+                f"of the config, {named[-1][1]} does not take: {', '.join(left)}", file=sys.stderr
+            )
+        merged = {key: value for key, value in merged.items() if key in known}
     for place, _ in reversed(named):
         del args[place - (not args[place].startswith("--")) : place + 1]
     # After the configs but before the options, which still count.
     end, _ = _option_values(args, ("--config", "-c"))[-1]
     swapped = {"model": {"class_path": named[-1][1], "init_args": merged}}
     args[end + 1 : end + 1] = ["--config", json.dumps(swapped)]
+
+
+def _settings_of(model: str) -> set[str]:
+    """The settings of a model of ours, by its name; empty for other names."""
+    cls = getattr(models, model.removeprefix("lightning_gans.models."), None)
+    if cls is None:
+        return set()
+    parser = ArgumentParser(exit_on_error=False)
+    return {name.partition(".")[0] for name in parser.add_class_arguments(cls)}
 
 
 def _check_file(name: str) -> None:

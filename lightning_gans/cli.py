@@ -198,10 +198,10 @@ class CLI(LightningCLI):
             self._check_optimizers(Path(path), content["config"]["model"]["init_args"])
 
     def _check_optimizers(self, path: Path, theirs: dict[str, Any]) -> None:
-        """Refuse to hand one optimizer's moments to another."""
+        """Refuse to hand one optimizer's moments, or a scheduler's time, to another."""
         ours = self.config[self.subcommand].model.init_args
         for key, value in theirs.items():
-            if key.endswith("_optimizer") and self.subcommand == "fit":
+            if key.endswith(("_optimizer", "_scheduler")) and self.subcommand == "fit":
                 now = ours[key].class_path if hasattr(ours[key], "class_path") else None
                 then = value["class_path"] if isinstance(value, dict) else None
                 if now != then:

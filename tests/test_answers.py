@@ -105,6 +105,10 @@ TYPED = {
         [*FIT, "--trainer.accumulate_grad_batches=2"],
         "model.accumulate",
     ),
+    "an objective that fails": (
+        [*FIT, "--model.objective=operator.truediv.nothing"],
+        "operator.truediv",
+    ),
     "a scheduler that waits for a metric": (
         [*FIT, "--model.generator_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau"],
         "CosineAnnealingLR",

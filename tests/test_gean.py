@@ -15,7 +15,7 @@ from lightning_gans.networks import (
     MLPDiscriminator,
     MLPGenerator,
 )
-from lightning_gans.objectives import R1, GradientPenalty, relativistic_paired
+from lightning_gans.objectives import R1, GradientPenalty, LeCam, relativistic_paired
 from lightning_gans.schedules import (
     Accumulated,
     Alternating,
@@ -136,7 +136,8 @@ def test_a_window_of_one_batch_is_the_alternating_gan_bit_for_bit(objective):
 
 def test_nothing_moves_before_the_window_is_full():
     gean = dcgan(GEAN, window=7)
-    fit(gean, Digits(batch_size=16), 6)
+    with pytest.warns(UserWarning, match="Nobody will move: the window of 7 .* the run of 6"):
+        fit(gean, Digits(batch_size=16), 6)
     before = dcgan()
     assert (weights(gean.discriminator) == weights(before.discriminator)).all()
     assert (weights(gean.generator) == weights(before.generator)).all()
@@ -191,6 +192,22 @@ def test_another_window_begins_where_the_last_one_was_killed(tmp_path):
     second.batches_seen = 2  # whose latents, by sixes, are those of batches 4 and 5 by threes
     train(second, 1, data=[ROWS[:3].repeat(2, 1)])
     assert_close(weights(resumed), weights(second), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("bad", range(4, 8))
+@pytest.mark.parametrize("order", ["sequential", "simultaneous"])
+def test_a_bad_batch_costs_its_window_and_nothing_else(order, bad):
+    """Batch norm and LeCam have seen it before anyone can know."""
+    images = torch.rand(16, 4, 1, 32, 32, dtype=DOUBLE)
+    images[bad, 0, 0, 0, 0] = torch.nan
+    model = dcgan(schedule=Accumulated(4, order), penalties=[LeCam()]).double()
+    train(model, 16, data=list(images))
+    assert model.movers["discriminator"].skipped == 1
+    # In the sequential order G looks at generated images alone.
+    assert model.movers["generator"].skipped == 0
+    assert len(model.movers["discriminator"].losses) == 3
+    for name, tensor in model.state_dict().items():
+        assert tensor.isfinite().all(), name
 
 
 @pytest.mark.parametrize("parts", [2, 3, 16, 100])

@@ -149,7 +149,9 @@ def test_three_critic_steps_are_the_loop_one_writes_by_hand():
     ],
     ids=str,
 )
-def test_network_passes_are_the_least_possible(options, batches, generator, discriminator):
+def test_network_passes_are_those_of_a_loop_written_by_hand(
+    options, batches, generator, discriminator
+):
     model = tiny_mlp(**options)
     passes = {"generator": 0, "discriminator": 0}
     for name in passes:
@@ -276,6 +278,10 @@ def test_the_noise_of_the_data_is_not_that_of_the_latents():
         lambda real, fake: (real.detach() - fake).exp(),
         lambda real, fake: fake - real.mean().detach(),
         lambda real, fake: (real - fake).relu(),
+        lambda real, fake: -fake * real.sigmoid(),
+        lambda real, fake: -fake / (1 + real.std()),
+        lambda real, fake: (real - fake - 6).relu(),
+        lambda real, fake: (fake - real).clamp(min=90.0),
     ],
 )
 def test_an_objective_that_compares_is_found_however_it_is_written(generator):

@@ -1,18 +1,28 @@
 """Options of every game: clipping, parts of batches, learning-rate schedules, two time scales."""
 
 import copy
+import math
 
 import pytest
 import torch
 from lightning.pytorch import Callback
-from torch.optim.lr_scheduler import ExponentialLR, LinearLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import ExponentialLR, LinearLR, OneCycleLR, ReduceLROnPlateau
 from torch.testing import assert_close
 
 from lightning_gans.data import Ring
 from lightning_gans.errors import InputError
+from lightning_gans.models import GAN
 from lightning_gans.models.checks import check_precision
-from lightning_gans.models.rules import Clipping
-from lightning_gans.schedules import Consensus, Unrolled, descend, extragradient
+from lightning_gans.models.rules import Clipping, Rules
+from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator, DiffAugment
+from lightning_gans.schedules import (
+    Accumulated,
+    Alternating,
+    Consensus,
+    Simultaneous,
+    Unrolled,
+    extragradient,
+)
 from tests.games import DOUBLE, sgd, train
 from tests.test_gean import ROWS, SaveAt, perceptrons, rows_in_batches, weights
 from tests.test_models import fit, tiny_mlp
@@ -108,6 +118,27 @@ def test_a_learning_rate_goes_on_where_it_was(tmp_path):
     assert_close(resumed.state_dict(), straight.state_dict(), rtol=0, atol=0)
 
 
+def groups(parameters):
+    first, *rest = parameters
+    return torch.optim.SGD([{"params": [first], "lr": 0.3}, {"params": rest}], lr=0.1, momentum=0.5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"generator_scheduler": lambda o: OneCycleLR(o, 0.2, total_steps=12)},
+        {"generator_optimizer": groups, "discriminator_optimizer": groups},
+    ],
+    ids=["a scheduler of more than rates", "groups of their own rates"],
+)
+def test_settings_go_on_where_they_were(options, tmp_path):
+    momentum = {"generator_optimizer": lambda p: torch.optim.SGD(p, 0.1, momentum=0.9)} | options
+    straight, resumed = tiny_mlp(**momentum), tiny_mlp(**momentum)
+    fit(straight, Ring(batch_size=8), 12, callbacks=[SaveAt(7, tmp_path / "7.ckpt")])
+    fit(resumed, Ring(batch_size=8), 12, ckpt_path=tmp_path / "7.ckpt")
+    assert_close(resumed.state_dict(), straight.state_dict(), rtol=0, atol=0)
+
+
 def test_without_a_scheduler_the_rate_given_now_counts(tmp_path):
     first = tiny_mlp(generator_optimizer=sgd(0.1), discriminator_optimizer=sgd(0.4))
     fit(first, Ring(batch_size=8), 8, callbacks=[SaveAt(7, tmp_path / "7.ckpt")])
@@ -115,6 +146,12 @@ def test_without_a_scheduler_the_rate_given_now_counts(tmp_path):
     now = tiny_mlp(generator_optimizer=sgd(0.2), discriminator_optimizer=sgd(0.3))
     fit(now, Ring(batch_size=8), 9, ckpt_path=tmp_path / "7.ckpt", callbacks=[rates])
     assert rates.seen == [[0.3, 0.2]] * 2
+
+
+def test_a_scheduler_without_what_it_needs_is_named():
+    model = tiny_mlp(discriminator_scheduler=lambda optimizer: OneCycleLR(optimizer, 0.1))
+    with pytest.raises(InputError, match="model.discriminator_scheduler: You must define"):
+        model.configure_optimizers()
 
 
 def test_a_scheduler_that_wants_a_metric_is_refused():
@@ -134,18 +171,28 @@ def test_two_time_scales(player):
 
 @pytest.mark.parametrize("clipping", [Clipping(norm=1.0), Clipping(value=1.0)])
 def test_clipping_scaled_gradients_is_refused(clipping):
+    rules = Rules(Alternating(), clipping=clipping)
     with pytest.raises(InputError, match="clip_norm.*16-mixed.*bf16-mixed"):
-        check_precision("16-mixed", clipping, descend)
+        check_precision("16-mixed", rules)
     for precision in ("bf16-mixed", "32-true", "64-true"):
-        check_precision(precision, clipping, descend)
+        check_precision(precision, rules)
 
 
 @pytest.mark.parametrize("update", [Consensus(), Unrolled()], ids=repr)
 def test_second_derivatives_of_scaled_losses_are_refused(update):
-    with pytest.raises(InputError, match="update.*16-mixed"):
-        check_precision("16-mixed", Clipping(), update)
-    check_precision("16-mixed", Clipping(), extragradient)
-    check_precision("bf16-mixed", Clipping(), update)
+    with pytest.raises(InputError, match=f"update {type(update).__name__}.*16-mixed"):
+        check_precision("16-mixed", Rules(Alternating(), update))
+    check_precision("16-mixed", Rules(Alternating(), extragradient))
+    check_precision("bf16-mixed", Rules(Alternating(), update))
+
+
+@pytest.mark.parametrize("schedule", [Simultaneous(), Accumulated(4, "simultaneous")], ids=repr)
+def test_turns_of_two_players_with_scaled_losses_are_refused(schedule):
+    """The first mover's step would change the scale of the other's gradient."""
+    with pytest.raises(InputError, match="both players in one turn.*16-mixed"):
+        check_precision("16-mixed", Rules(schedule))
+    check_precision("16-mixed", Rules(Accumulated(4)))
+    check_precision("32-true", Rules(schedule))
 
 
 @pytest.mark.parametrize(
@@ -157,6 +204,9 @@ def test_second_derivatives_of_scaled_losses_are_refused(update):
         {"max_skipped": 0},
         {"clip_weights": 0.0},
         {"ema_half_life": -1.0},
+        {"ema_half_life": math.nan},
+        {"clip_norm": math.nan},
+        {"clip_weights": math.nan},
     ],
     ids=str,
 )
@@ -165,8 +215,18 @@ def test_an_option_out_of_range_is_refused(options):
         tiny_mlp(**options)
 
 
+def test_an_augmentation_that_cannot_take_the_events_is_refused():
+    before = torch.get_rng_state()
+    with pytest.raises(InputError, match=r"model.augment DiffAugment cannot take events \(2,\)"):
+        tiny_mlp(augment=DiffAugment())
+    with pytest.raises(InputError, match="changes the shape"):
+        tiny_mlp(augment=torch.nn.Flatten(0))
+    model = GAN(DCGANGenerator(32, 1, 8, 4), DCGANDiscriminator(32, 1, 4), augment=DiffAugment())
+    assert model.augment is not None and not torch.equal(before, torch.get_rng_state())
+
+
 def test_clipped_weights_stay_inside_also_when_looking_ahead():
-    model = perceptrons(lr=0.5, clip_weights=0.1, update=extragradient)
+    model = perceptrons(lr=0.5, clip_weights=0.1, schedule=Simultaneous(), update=extragradient)
     train(model, 10, data=rows_in_batches(6))
     largest = weights(model.discriminator).abs().max().item()
     assert largest == pytest.approx(0.1, abs=1e-12)

@@ -270,8 +270,8 @@ def test_lecams_averages_are_those_of_a_loop(decay):
     """They start at the first batch's means and take in a batch before it is judged."""
     penalty, discriminator = LeCam(2.0, decay).double(), Linear()
     real_average = fake_average = None
-    for _ in range(6):
-        judged = judge(discriminator, events(), events() - 1)
+    for batch in range(6):
+        judged = judge(discriminator, events(), events() - 1)._replace(batch=batch)
         real, fake = judged.real_logits.detach(), judged.fake_logits.detach()
         if real_average is None:
             real_average, fake_average = real.mean(), fake.mean()
@@ -281,6 +281,10 @@ def test_lecams_averages_are_those_of_a_loop(decay):
         expected = ((real - fake_average) ** 2).mean() + ((fake - real_average) ** 2).mean()
         value = penalty(judged)
         assert_close(value, 2 * expected)
+        # Another pass over the batch, ahead or in parts, does not enter the averages again.
+        averages = penalty.averages.clone()
+        penalty(judge(discriminator, events(), events() + 3)._replace(batch=batch))
+        assert_close(penalty.averages, averages, rtol=0, atol=0)
         # The averages are constants: dL/d logit_i = weight 2 (logit_i - average) / n.
         gradient, other = torch.autograd.grad(value, (judged.real_logits, judged.fake_logits))
         assert_close(gradient, 4 * (real - fake_average) / N)
@@ -289,7 +293,9 @@ def test_lecams_averages_are_those_of_a_loop(decay):
 
 def test_lecam_goes_on_from_a_checkpoint():
     discriminator = Linear()
-    first, second = (judge(discriminator, events(), events()) for _ in range(2))
+    first, second = (
+        judge(discriminator, events(), events())._replace(batch=batch) for batch in range(2)
+    )
     penalty = LeCam()
     penalty(first)
     resumed = LeCam()
@@ -301,9 +307,24 @@ def test_lecam_goes_on_from_a_checkpoint():
 def test_lecams_backward_may_come_after_the_next_batch():
     """Its averages change in place; the graph of an earlier batch must not notice."""
     penalty, discriminator = LeCam(), Linear()
-    values = [penalty(judge(discriminator, events(), events())) for _ in range(2)]
+    values = [
+        penalty(judge(discriminator, events(), events())._replace(batch=batch))
+        for batch in range(2)
+    ]
     sum(values).backward()
     assert discriminator.w.grad.isfinite().all()
+
+
+def test_lecam_leaves_out_logits_that_are_not_finite():
+    for good in (0, 3):  # the first batch may be the bad one
+        penalty, discriminator = LeCam(), Linear()
+        judged = judge(discriminator, events(), events())
+        bad = judged._replace(real_logits=judged.real_logits * math.nan, batch=good + 1)
+        if good:
+            penalty(judged._replace(batch=good))
+        before = {name: value.clone() for name, value in penalty.state_dict().items()}
+        penalty(bad)
+        assert_close(penalty.state_dict(), before, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("make", [make for example in CASES for make in example.values[:1]])

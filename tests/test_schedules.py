@@ -64,6 +64,18 @@ def test_a_number_below_one_is_refused(schedule, key):
         schedule()
 
 
+def test_words_that_mean_nothing_are_refused():
+    """Called without the annotations' checks, as a user's Python does."""
+    refused = ((Accumulated, {"window": "epcoh"}, "epoch"), (Phased, {"window": "all"}, "epoch"))
+    for schedule, values, accepted in (*refused, (Accumulated, {"order": "both"}, "sequential or")):
+        made = object.__new__(schedule)
+        settings = {"window": 1, "order": "sequential", "discriminator": 1, "generator": 1} | values
+        for name, value in settings.items():
+            object.__setattr__(made, name, value)
+        with pytest.raises(InputError, match=accepted):
+            made.__post_init__()
+
+
 @pytest.mark.parametrize(("batches", "warned"), [(19, False), (20, True), (21, True)])
 @pytest.mark.parametrize("window", ["epoch", "batches"])
 def test_phases_past_their_bound_are_warned_of(batches, warned, window):

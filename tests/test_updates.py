@@ -1,15 +1,17 @@
 """Updates on real networks: against hand-written loops and brute-force differentiation."""
 
 import copy
+import math
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 from torch.func import functional_call
 from torch.testing import assert_close
 
 from lightning_gans import objectives
 from lightning_gans.errors import InputError
-from lightning_gans.objectives import R1
+from lightning_gans.objectives import R1, R2, GradientPenalty, Judged
 from lightning_gans.schedules import Alternating, Consensus, Simultaneous, Unrolled, extragradient
 from tests.games import DOUBLE, play, train
 from tests.test_gean import LATENTS, ROWS, perceptrons, rows_in_batches, weights
@@ -84,33 +86,45 @@ def test_unrolling_no_steps_is_plain():
     assert_close(unrolled.state_dict(), plain.state_dict(), rtol=0, atol=0)
 
 
+class Seeded(Callback):
+    """The same random points for the penalties of every run."""
+
+    def on_train_batch_start(self, *_):
+        torch.manual_seed(0)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 5])
-@pytest.mark.parametrize("penalties", [[], [R1(0.5)]], ids=str)
-def test_unrolled_gradient_is_that_of_the_rivals_answer(steps, penalties):
-    """By finite differences of G's loss against the D that has answered each G."""
+@pytest.mark.parametrize("penalty", [None, R1(0.5), R2(0.5), GradientPenalty(0.3)], ids=repr)
+def test_unrolled_gradient_is_that_of_the_rivals_answer(steps, penalty):
+    """By finite differences of G's loss against the D that has answered each G.
+
+    All that D's answer depends on counts, so its penalties of generated events too.
+    """
+    penalties = [] if penalty is None else [penalty]
     eta = 0.4
     model = perceptrons(
         objective=objectives.minimax, update=Unrolled(steps, eta), penalties=penalties
     )
     before = copy.deepcopy(model.generator)
-    train(model, 1, data=[REAL])
+    train(model, 1, data=[REAL], callbacks=[Seeded()])
     d = model.discriminator  # has made its plain move; G's turn came after
 
     def answered(flat):
         torch.nn.utils.vector_to_parameters(flat, before.parameters())
         names, now = zip(*d.named_parameters(), strict=True)
         now = [p.detach().clone().requires_grad_() for p in now]
+        torch.manual_seed(0)
+        torch.rand(12 if penalty == GradientPenalty(0.3) else 0, dtype=DOUBLE)  # of D's own move
         for _ in range(steps):
 
             def call(x, w=now):
                 return functional_call(d, dict(zip(names, w, strict=True)), (x,))
 
-            real = REAL.clone().requires_grad_()
-            logits = call(real)
-            loss = objectives.minimax(logits, call(before(LATENTS[:12]))).discriminator.mean()
-            if penalties:
-                (slope,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
-                loss = loss + 0.25 * slope.square().sum(1).mean()
+            real, fake = REAL.clone().requires_grad_(), before(LATENTS[:12])
+            judged = Judged(call, real, fake, call(real), call(fake))
+            loss = objectives.minimax(*judged[3:5]).discriminator.mean()
+            if penalty is not None:
+                loss = loss + penalty(judged)
             gradients = torch.autograd.grad(loss, now)
             now = [
                 (p - eta * g).detach().requires_grad_() for p, g in zip(now, gradients, strict=True)
@@ -125,7 +139,7 @@ def test_unrolled_gradient_is_that_of_the_rivals_answer(steps, penalties):
     brute = [(answered(start + size * e) - answered(start - size * e)) / (2 * size) for e in unit]
     assert_close(found, torch.tensor(brute, dtype=DOUBLE), rtol=0, atol=1e-8)
     plain = perceptrons(objective=objectives.minimax, penalties=penalties)
-    train(plain, 1, data=[REAL])
+    train(plain, 1, data=[REAL], callbacks=[Seeded()])
     assert_close(model.discriminator.state_dict(), plain.discriminator.state_dict())
     assert (weights(model.generator) - weights(plain.generator)).abs().max() > 1e-3
 
@@ -141,9 +155,25 @@ def test_unrolled_bilinear_game(steps):
         assert found == pytest.approx((theta, psi), abs=1e-12)
 
 
-def test_unrolling_a_player_that_is_not_there_is_refused():
-    with pytest.raises(InputError, match="update.rival is 'critic'.*discriminator, generator"):
-        train(perceptrons(update=Unrolled(rival="critic")), 1, data=[REAL])
+@pytest.mark.parametrize("update", [extragradient, Consensus()], ids=["extragradient", "consensus"])
+def test_looking_ahead_alone_is_warned_of(update):
+    name = getattr(update, "__name__", type(update).__name__)
+    with pytest.warns(UserWarning, match=f"model.update {name} .*Alternating.*Simultaneous"):
+        train(perceptrons(update=update), 1, data=[REAL])
+
+
+@pytest.mark.parametrize("update", [Consensus(), Unrolled()], ids=repr)
+def test_parts_of_a_batch_that_save_nothing_are_refused(update):
+    with pytest.raises(InputError, match="model.accumulate.*needs all parts"):
+        perceptrons(update=update, accumulate=2)
+
+
+def test_a_parameter_that_no_loss_needs_stays():
+    for update in (Consensus(0.1), Unrolled(1, 0.1)):
+        model = perceptrons(update=update, schedule=Simultaneous())
+        model.generator.idle = torch.nn.Parameter(torch.ones(3, dtype=DOUBLE))
+        train(model, 2, data=[REAL])
+        assert (model.generator.idle == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -152,6 +182,8 @@ def test_unrolling_a_player_that_is_not_there_is_refused():
         (lambda: Unrolled(-1), "update.steps"),
         (lambda: Unrolled(learning_rate=0.0), "update.learning_rate"),
         (lambda: Consensus(-1.0), "update.weight"),
+        (lambda: Consensus(math.nan), "update.weight"),
+        (lambda: Unrolled(learning_rate=math.nan), "update.learning_rate"),
     ],
 )
 def test_numbers_out_of_range_are_refused(make, key):

@@ -1,53 +1,98 @@
-"""What a game refuses, or warns of, before its first batch."""
+"""What a game refuses before its first batch."""
 
-import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from lightning import LightningDataModule
+from torch import nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from lightning_gans.models.mover import Mover
-from lightning_gans.models.rules import Clipping
+from lightning_gans.models.rules import Clipping, Rules
 from lightning_gans.objectives import Configured
-from lightning_gans.schedules import Phased, Schedule, Update, descend, extragradient
-from lightning_gans.types import InputError, Logits, Losses, Player
+from lightning_gans.schedules import descend, extragradient
+from lightning_gans.types import Clock, InputError, Logits, Losses, Player
 
 __all__ = [
     "Objective",
+    "check_augmentation",
     "check_precision",
-    "check_scheduler",
     "check_shape",
     "compares_logits",
-    "warn_past_bound",
+    "make_scheduler",
 ]
-
 
 Objective = Callable[[Logits, Logits], Losses] | Configured
 
-_PROBES = ((-4.0, 2.0), (-1.0, 5.0))
+
+def _probe(objective: Objective, real: Logits, fake: Logits) -> Logits:
+    """The generator's losses of ``objective``, or a clear refusal of what is none."""
+    name = getattr(objective, "__name__", type(objective).__name__)
+    try:
+        losses = objective(real, fake)
+    except Exception as error:  # whatever a function of the user's own may raise
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        raise InputError(
+            f"model.objective {name} failed on {len(real)} logits: {type(error).__name__}: {error} "
+            f"({Path(frame.filename).name}, line {frame.lineno}); an objective takes the logits of "
+            "real and of generated samples and returns Losses; penalties go to model.penalties"
+        ) from error
+    for player in Losses._fields:
+        loss = getattr(losses, player, None)
+        if not isinstance(loss, torch.Tensor) or loss.shape != real.shape:
+            raise InputError(
+                f"model.objective {name} is not an objective: it must return "
+                "Losses(discriminator, generator), each with a loss for every sample"
+            )
+    return losses.generator
 
 
 def compares_logits(objective: Objective) -> bool:
     """Whether the generator's loss depends on the logits of real samples, found by trying.
 
-    Where it does not, the generator's turn needs no pass over the real batch.
+    Where it does not, the generator's turn needs no pass over the real batch. Tried are random
+    logits of every size from a tenth to a thousand; a dependence shows in the loss, or in its
+    gradient if the loss hides it.
 
     Raises:
         InputError: ``objective`` is no objective.
     """
-    fake = torch.zeros(64)
-    try:
-        low, high = (objective(torch.linspace(*ends, 64), fake).generator for ends in _PROBES)
-    except (TypeError, AttributeError) as error:
-        name = getattr(objective, "__name__", type(objective).__name__)
-        raise InputError(
-            f"model.objective {name} is not an objective: it must take the logits of real and of "
-            f"generated samples and return Losses(discriminator, generator); penalties go to "
-            f"model.penalties ({error})"
-        ) from error
-    return not torch.equal(low, high)
+    source = torch.Generator().manual_seed(0)
+    for size in (0.1, 1.0, 10.0, 100.0, 1000.0):
+        real, other, fake = (size * torch.randn(64, generator=source) for _ in range(3))
+        real.requires_grad_()
+        loss = _probe(objective, real, fake)
+        if not torch.equal(loss, _probe(objective, other, fake)):
+            return True
+        if loss.requires_grad:
+            (gradient,) = torch.autograd.grad(loss.sum(), real, allow_unused=True)
+            if gradient is not None and gradient.any():
+                return True
+    return False
+
+
+def check_augmentation(augment: nn.Module | None, event_shape: Sequence[int]) -> None:
+    """Refuse an augmentation that cannot take the events.
+
+    Raises:
+        InputError: It fails on two of them, or changes their shape.
+    """
+    if augment is None:
+        return
+    events = torch.zeros(2, *event_shape)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            kept = augment(events).shape == events.shape
+        except Exception as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"model.augment {type(augment).__name__} cannot take events {tuple(event_shape)}: "
+                f"{reason}"
+            ) from error
+    if not kept:
+        raise InputError(f"model.augment {type(augment).__name__} changes the shape of the events")
 
 
 def check_shape(event_shape: Sequence[int], data: LightningDataModule | None) -> None:
@@ -63,59 +108,46 @@ def check_shape(event_shape: Sequence[int], data: LightningDataModule | None) ->
         )
 
 
-def check_precision(precision: str, clipping: Clipping, update: Update) -> None:
+def check_precision(precision: str, rules: Rules) -> None:
     """Refuse what reads or makes gradients while a scaler of 16-bit floats has them scaled.
 
     Raises:
-        InputError: 16-mixed with clipping, or with an update of second derivatives.
+        InputError: 16-mixed with clipping, with an update of second derivatives, or with turns of
+            several players, whose first would change the scale of the others.
     """
     if precision != "16-mixed":
         return
-    others = "use bf16-mixed, 32-true or 64-true"
-    if clipping != Clipping():
-        raise InputError(
-            f"model.clip_norm and model.clip_value cannot be used with --trainer.precision "
-            f"16-mixed, which scales the gradients; {others}"
-        )
-    if update not in (descend, extragradient):
-        raise InputError(
-            f"model.update {type(update).__name__} cannot be used with --trainer.precision "
-            f"16-mixed, which scales the losses; {others}"
-        )
+    update = getattr(rules.update, "__name__", type(rules.update).__name__)
+    refused = {
+        "model.clip_norm and model.clip_value": rules.clipping != Clipping(),
+        f"model.update {update}": rules.update not in (descend, extragradient),
+        f"model.schedule {type(rules.schedule).__name__} with both players in one turn": any(
+            len(turn) > 1 for turn in rules.schedule(Clock())
+        ),
+    }
+    for what, given in refused.items():
+        if given:
+            raise InputError(
+                f"{what} cannot be used with --trainer.precision 16-mixed, which scales losses and "
+                "gradients; use bf16-mixed, 32-true or 64-true"
+            )
 
 
-def check_scheduler(player: Player, scheduler: LRScheduler) -> None:
-    """Refuse a scheduler that does not go by time alone.
+def make_scheduler(
+    player: Player, factory: Callable[[Optimizer], LRScheduler], optimizer: Optimizer
+) -> LRScheduler:
+    """The scheduler that ``factory`` makes for ``player``'s optimizer.
 
     Raises:
-        InputError: It wants a metric.
+        InputError: It refuses its settings, or does not go by time alone.
     """
+    try:
+        scheduler = factory(optimizer)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"model.{player}_scheduler: {error}") from error
     if isinstance(scheduler, ReduceLROnPlateau):
         raise InputError(
             f"model.{player}_scheduler ReduceLROnPlateau waits for a metric; choose one that goes "
             "by batches, e.g. torch.optim.lr_scheduler.CosineAnnealingLR"
         )
-
-
-def warn_past_bound(
-    schedule: Schedule, movers: Mapping[Player, Mover], batches_per_epoch: int
-) -> None:
-    """Warn of phases so long that a linear game would grow without bound in them."""
-    if not isinstance(schedule, Phased):
-        return
-    rates = {
-        player: max(group["lr"] for group in mover.optimizer.param_groups)
-        for player, mover in movers.items()
-    }
-    gain = schedule.bilinear_gain(batches_per_epoch, rates["discriminator"], rates["generator"])
-    if gain < 4:
-        return
-    shrink = math.sqrt(gain / 4)
-    warnings.warn(
-        f"The phases are past their stability bound: moves x learning rate of the discriminator "
-        f"times that of the generator is {gain:.3g}, and must be below 4. Beyond it plain gradient "
-        f"steps grow without bound around the equilibrium of a game of unit curvature; Adam and "
-        f"curved games may still hold, but look at the losses. Shorter windows (model.schedule) or "
-        f"learning rates smaller by {shrink:.2g} each keep the bound.",
-        stacklevel=2,
-    )
+    return scheduler

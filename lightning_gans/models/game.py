@@ -10,13 +10,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_gans.errors import Diverged
-from lightning_gans.models.checks import (
-    check_precision,
-    check_scheduler,
-    check_shape,
-    warn_past_bound,
-)
-from lightning_gans.models.mover import Mover, Round, rounds_of
+from lightning_gans.models.advice import warn_of_rules
+from lightning_gans.models.checks import check_precision, check_shape, make_scheduler
+from lightning_gans.models.mover import Mover
+from lightning_gans.models.rounds import Round, rounds_of
 from lightning_gans.models.rules import Rules
 from lightning_gans.models.statistics import Statistics
 from lightning_gans.models.timed import Timed
@@ -89,6 +86,10 @@ class Game(Timed, ABC):
         """``player``'s weights have changed."""
 
     @abstractmethod
+    def forget(self, player: Player) -> None:
+        """What ``player`` has made must not be used again."""
+
+    @abstractmethod
     def end(self) -> None:
         """A batch has ended."""
 
@@ -106,15 +107,13 @@ class Game(Timed, ABC):
                 raise InputError(f"model.{player}_optimizer: {error}") from error
             configured.append({"optimizer": optimizer})
             if factory := self.scheduler_factories.get(player):
-                scheduler = factory(optimizer)
-                check_scheduler(player, scheduler)
-                configured[-1]["lr_scheduler"] = scheduler
+                configured[-1]["lr_scheduler"] = make_scheduler(player, factory, optimizer)
         return configured
 
     def setup(self, stage: str) -> None:
         """Refuse data whose shape the model does not make, and what the precision cannot do."""
         check_shape(self.event_shape, self.trainer.datamodule)
-        check_precision(self.trainer.precision, self.rules.clipping, self.update)
+        check_precision(self.trainer.precision, self.rules)
 
     def on_fit_start(self) -> None:
         """Gather what every step needs once: each player's mover, the statistics to guard."""
@@ -137,25 +136,23 @@ class Game(Timed, ABC):
                 # Not earlier: Lightning clears the gradients before training starts.
                 mover.load(self._saved["movers"][player])
                 # The checkpoint brought the old settings back with the moments; only a scheduler
-                # owns its learning rate.
-                kept = {"lr"} if player in self.scheduler_factories else set()
-                for group in mover.optimizer.param_groups:
-                    defaults = mover.optimizer.defaults.items()
-                    group.update({key: value for key, value in defaults if key not in kept})
+                # owns them.
+                if player not in self.scheduler_factories:
+                    mover.use_given_settings()
             self._saved = None
-        warn_past_bound(self.schedule, self.movers, int(self.trainer.num_training_batches))
+        warn_of_rules(self.rules, self.movers, self.clock.batches_per_epoch, self.batches_planned)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Play every turn of this batch, then count it once."""
         events, _ = batch
-        self._statistics.keep()
         clock = self.clock
         turns = self.schedule(clock)
         self.window = self.schedule.window_at(clock)
         if self.window.filled == 1:
             self.rounds = []
+            self._statistics.keep()
             for mover in self.movers.values():
-                mover.forget()
+                mover.begin()
         self.rounds += rounds_of(events, self.batches_seen, self.rules.accumulate)
         self.begin(turns)
         if self.window.filled < self.window.batches:
@@ -167,7 +164,7 @@ class Game(Timed, ABC):
         for config in self.trainer.strategy.lr_scheduler_configs:
             config.scheduler.step()
         self.count(len(events))
-        if any(mover.skipped_on_end for mover in self.movers.values()):
+        if any(mover.failed for mover in self.movers.values()):
             self._statistics.mend()
         if (every := self.trainer.log_every_n_steps) and self.batches_seen % every == 0:
             self._log_losses()

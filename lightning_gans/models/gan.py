@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from lightning_gans.models.checks import Objective, compares_logits
+from lightning_gans.models.checks import Objective, check_augmentation, compares_logits
 from lightning_gans.models.game import OptimizerFactory, SchedulerFactory
 from lightning_gans.models.latent import LatentGame
-from lightning_gans.models.mover import Round
+from lightning_gans.models.rounds import Round
 from lightning_gans.models.rules import Clipping, Rules
 from lightning_gans.objectives import Judged, Penalty, non_saturating
 from lightning_gans.schedules import Alternating, Schedule, Update, descend
@@ -93,11 +93,12 @@ class GAN(LatentGame):
                 f"model.generator makes {generator.event_shape}, model.discriminator takes "
                 f"{discriminator.event_shape}; they must be the same"
             )
-        if clip_weights is not None and clip_weights <= 0:
+        if clip_weights is not None and not clip_weights > 0:
             raise InputError(f"model.clip_weights is {clip_weights}; it must be above 0, or null")
         self.discriminator, self.clip_weights = discriminator, clip_weights
         self.objective, self.compares = objective, compares_logits(objective)
         self.penalties, self.augment = list(penalties), augment
+        check_augmentation(augment, generator.event_shape)
         # Running averages of penalties belong into checkpoints.
         self.averages = nn.ModuleList(p for p in penalties if isinstance(p, nn.Module))
         self._optimizers = {
@@ -172,9 +173,11 @@ class GAN(LatentGame):
         if due:
             # Penalties take gradients by the events from the logits that the loss needs anyway.
             real = real.detach().requires_grad_()
-            fake = fake if fake.requires_grad else fake.detach().requires_grad_()
+            # A view, as weights that have answered in thought may depend on the events, too.
+            fake = fake.view_as(fake) if fake.requires_grad else fake.detach().requires_grad_()
         with self._eager(bool(due)):
-            judged = Judged(self.judge, real, fake, self.judge(real), self.judge(fake))
+            logits = self.judge(real), self.judge(fake)
+            judged = Judged(self.judge, real, fake, *logits, batch=self._judged_batches)
             if self.judged is None:
                 self.judged = (judged.real_logits.detach(), judged.fake_logits.detach())
             loss = self.objective(judged.real_logits, judged.fake_logits).discriminator.mean()
@@ -191,12 +194,18 @@ class GAN(LatentGame):
     @torch.no_grad()
     def moved(self, player: Player) -> None:
         """Forget what the generator made; clamp the discriminator's weights."""
+        self.forget(player)
         if player == "generator":
-            self._fake, self._generator_moved = None, True
+            self._generator_moved = True
         elif self.clip_weights is not None:
             weights = self.movers[player].parameters
             torch._foreach_clamp_min_(weights, -self.clip_weights)
             torch._foreach_clamp_max_(weights, self.clip_weights)
+
+    def forget(self, player: Player) -> None:
+        """What the generator made must not be used again."""
+        if player == "generator":
+            self._fake = None
 
     def end(self) -> None:
         """Average the generator's weights if it moved."""

@@ -31,7 +31,7 @@ class LatentGame(Game):
 
     def __init__(self, rules: Rules, generator: Generator, ema_half_life: float | None) -> None:
         super().__init__(rules)
-        if ema_half_life is not None and ema_half_life <= 0:
+        if ema_half_life is not None and not ema_half_life > 0:
             raise InputError(f"model.ema_half_life is {ema_half_life}; it must be above 0, or null")
         self.generator, self.event_shape = generator, generator.event_shape
         self.ema_half_life = ema_half_life

@@ -1,62 +1,20 @@
-"""One player at its move: gradients over rounds, clipping, and what is not finite."""
+"""One player at its move: its gradient, clipping, and what is not finite."""
 
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lightning_gans.models.rounds import Round
 from lightning_gans.models.rules import Clipping, total_norm
 from lightning_gans.schedules import Move, Window
-from lightning_gans.types import Events, Player
+from lightning_gans.types import Player
 
-__all__ = ["Board", "Mover", "Round", "rounds_of"]
-
-
-@dataclass
-class Round:
-    """A batch, or a part of one, whose gradient enters a move.
-
-    Attributes:
-        events: Real events (size, *event); None once nobody needs them any more.
-        batch: The number of the batch, from which its latents follow.
-        part: The rows of the batch that this is.
-        batch_size: Rows of the whole batch.
-    """
-
-    events: Events | None
-    batch: int
-    part: slice
-    batch_size: int
-
-    @property
-    def size(self) -> int:
-        """Its rows."""
-        return self.part.stop - self.part.start
-
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint must hold of it."""
-        part = (self.part.start, self.part.stop)
-        return {**vars(self), "part": part}
-
-    @classmethod
-    def load(cls, state: dict[str, Any], device: torch.device) -> "Round":
-        """The round of `state`."""
-        events = state["events"]
-        moved = None if events is None else events.to(device)
-        return cls(**{**state, "part": slice(*state["part"]), "events": moved})
-
-
-def rounds_of(events: Events, batch: int, parts: int) -> list[Round]:
-    """``events``, the ``batch``-th batch, in ``parts`` rounds as equal as may be."""
-    n = len(events)
-    ends = sorted({n * i // parts for i in range(parts + 1)})
-    return [Round(events[start:end], batch, slice(start, end), n) for start, end in pairwise(ends)]
+__all__ = ["Board", "Mover"]
 
 
 @runtime_checkable
@@ -80,6 +38,9 @@ class Board(Protocol):
     def moved(self, player: Player) -> None:
         """``player``'s weights have changed."""
 
+    def forget(self, player: Player) -> None:
+        """What ``player`` has made must not be used again."""
+
 
 class Mover(Move):
     """A player's move under Lightning.
@@ -97,6 +58,7 @@ class Mover(Move):
         losses: Those of the moves since they were last logged.
         skipped: Moves not made because the loss or the gradient was not finite.
         skipped_on_end: How many of them since the last move that was made.
+        failed: Whether something was not finite in this window.
     """
 
     def __init__(
@@ -111,20 +73,30 @@ class Mover(Move):
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self._board, self._player, self._network = board, player, network
         self.optimizer, self._clipping, self._scaler = optimizer, clipping, scaler
+        self._given = [
+            {key: value for key, value in group.items() if key != "params"}
+            for group in optimizer.param_groups
+        ]
         self.norm = math.nan
         self.losses: list[float] = []
         self.skipped = self.skipped_on_end = 0
+        self.failed = False
         self._gathered = 0
         self._loss: Tensor | float = 0.0
 
     @property
     def gradients(self) -> list[Tensor]:
-        """The parameters' gradients, where there are any."""
+        """Those there are."""
         return [p.grad for p in self.parameters if p.grad is not None]
 
-    def forget(self) -> None:
+    def begin(self) -> None:
         """A new window begins; nothing is gathered yet."""
-        self._gathered = 0
+        self._gathered, self.failed = 0, False
+
+    def use_given_settings(self) -> None:
+        """Let the optimizer go by what it was made with, whatever a checkpoint brought back."""
+        for group, given in zip(self.optimizer.param_groups, self._given, strict=True):
+            group.update(given)
 
     def gather(self) -> None:
         """Add the gradients of the rounds that are new; the player moves on a later batch."""
@@ -159,27 +131,39 @@ class Mover(Move):
 
     def loss(self) -> Tensor:
         """The loss () on this batch at all present weights, differentiable by every player's."""
-        loss = sum(self._weighted(played, attached=True) for played in self._board.rounds)
-        self._loss = loss.detach()
-        return loss
+        return sum(self._weighted(played, attached=True) for played in self._board.rounds)
 
-    def step(self) -> None:
-        """Move, unless the loss or the gradient is not finite: that would enter the weights."""
+    def take(self, loss: Tensor, gradients: Sequence[Tensor]) -> None:
+        """Set the gradients, made from ``loss`` ()."""
+        self._loss = loss
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+
+    def step(self, look_ahead: bool = False) -> None:
+        """Move, unless the loss or the gradient is not finite: that would enter the weights.
+
+        A step that only looks ahead is neither logged nor counted.
+        """
         gradients = self.gradients
         scale = 1.0 if self._scaler is None else self._scaler.get_scale()
         self.norm, loss = total_norm(gradients) / scale, float(self._loss)
         finite = math.isfinite(self.norm + loss)
+        self.failed |= not finite
+        if not look_ahead:
+            self._record(loss, finite)
+        if finite:
+            self._clipping(gradients, self.norm)
+        if finite or self._scaler is not None:
+            # A scaler must be told of what is not finite: it skips the move, and scales less.
+            self._board.step_optimizer(self.optimizer)
+        # A move that is skipped has used up what was computed, too.
+        (self._board.moved if finite else self._board.forget)(self._player)
+
+    def _record(self, loss: float, finite: bool) -> None:
         self.skipped += not finite
         self.skipped_on_end = 0 if finite else self.skipped_on_end + 1
         if finite:
             self.losses.append(loss)
-            self._clipping(gradients, self.norm)
-        elif self._scaler is None:
-            return
-        # A scaler must be told of what is not finite: it skips the move itself, and scales less.
-        self._board.step_optimizer(self.optimizer)
-        if finite:
-            self._board.moved(self._player)
 
     @torch.no_grad()
     def put(self, values: Sequence[Tensor]) -> None:

@@ -1,7 +1,6 @@
 """Named algorithms: a GAN with other defaults, and nothing else."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import torch
 
@@ -19,7 +18,7 @@ from lightning_gans.objectives import (
     relativistic_paired,
     wasserstein,
 )
-from lightning_gans.schedules import Accumulated, Alternating, BatchCount, Schedule
+from lightning_gans.schedules import Accumulated, Alternating, BatchCount, Order, Schedule
 
 __all__ = ["DRAGAN", "GEAN", "LSGAN", "R3GAN", "SNGAN", "WGAN", "WGANGP"]
 
@@ -189,7 +188,7 @@ class GEAN(GAN):
         self,
         *args,
         window: BatchCount = "epoch",
-        order: Literal["sequential", "simultaneous"] = "sequential",
+        order: Order = "sequential",
         **kwargs,
     ) -> None:
         super().__init__(*args, schedule=Accumulated(window, order), **kwargs)

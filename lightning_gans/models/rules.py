@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lightning_gans.schedules import Schedule, Update, descend
+from lightning_gans.schedules import Schedule, Update, UpdateRule, descend
 from lightning_gans.types import InputError
 
 __all__ = ["Clipping", "Rules", "total_norm"]
@@ -35,7 +35,7 @@ class Clipping:
     def __post_init__(self) -> None:
         """Refuse bounds that leave nothing."""
         for name, bound in {"clip_norm": self.norm, "clip_value": self.value}.items():
-            if bound is not None and bound <= 0:
+            if bound is not None and not bound > 0:
                 raise InputError(f"model.{name} is {bound}; it must be above 0, or null")
 
     def __call__(self, gradients: list[Tensor], norm: float) -> None:
@@ -56,7 +56,8 @@ class Rules:
         schedule: Who moves on which batch.
         update: How the movers of one turn move.
         accumulate: Parts a batch is split into, to need less memory; every part enters the move
-            with its weight, so without batch statistics the gradient is that of the whole.
+            with its weight, so the gradient is that of the whole, but for what depends on the
+            rest of the batch: batch norm, relativistic averages, DRAGAN's spread.
         clipping: Bounds on each player's gradient.
         max_skipped: Moves of one player on end that may be skipped because their loss or gradient
             is not finite, before the run is stopped.
@@ -80,4 +81,9 @@ class Rules:
             raise InputError(
                 "model.schedule averages gradients over several batches, which only model.update "
                 "descend can follow: the others need the batches again; use window 1 or descend"
+            )
+        if self.accumulate > 1 and isinstance(self.update, UpdateRule):
+            raise InputError(
+                f"model.accumulate saves no memory under model.update "
+                f"{type(self.update).__name__}, which needs all parts at once; use 1"
             )

@@ -1,5 +1,7 @@
 """The time of a training run: counted once a batch, saved with the random numbers' state."""
 
+import math
+
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
@@ -35,6 +37,13 @@ class Timed(LightningModule):
             batches_per_epoch=int(self.trainer.num_training_batches),
             samples=self.samples_seen,
         )
+
+    @property
+    def batches_planned(self) -> float:
+        """Batches at which training will end, infinite if it does not."""
+        steps, epochs = self.trainer.max_steps, self.trainer.max_epochs
+        by_epochs = math.inf if epochs in (None, -1) else epochs * self.trainer.num_training_batches
+        return float(min(math.inf if steps == -1 else steps, by_epochs))
 
     def on_fit_start(self) -> None:
         """A run takes the seed it is started with."""

@@ -13,7 +13,8 @@ from lightning_gans.objectives.adversarial import (
     relativistic_paired,
     wasserstein,
 )
-from lightning_gans.objectives.penalties import DRAGAN, R1, R2, GradientPenalty, Lazy, LeCam
+from lightning_gans.objectives.lecam import LeCam
+from lightning_gans.objectives.penalties import DRAGAN, R1, R2, GradientPenalty, Lazy
 from lightning_gans.objectives.penalties import Judged as Judged
 from lightning_gans.objectives.penalties import Penalty as Penalty
 

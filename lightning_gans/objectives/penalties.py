@@ -15,7 +15,7 @@ from torch.nn.functional import relu
 
 from lightning_gans.types import Events, InputError, Logits
 
-__all__ = ["DRAGAN", "R1", "R2", "GradientPenalty", "Judged", "Lazy", "LeCam", "Penalty"]
+__all__ = ["DRAGAN", "R1", "R2", "GradientPenalty", "Judged", "Lazy", "Penalty"]
 
 
 class Judged(NamedTuple):
@@ -24,9 +24,11 @@ class Judged(NamedTuple):
     Attributes:
         discriminator: The one that is penalised, with its augmentation if it has any.
         real: Real events, which require grad: ``real_logits`` were computed from them.
-        fake: As many generated events, which require grad but lead to no generator.
+        fake: As many generated events, which require grad; they lead to the generator where an
+            update differentiates through the discriminator's loss, and to nothing else elsewhere.
         real_logits: The discriminator's logits of ``real``.
         fake_logits: The discriminator's logits of ``fake``.
+        batch: The number of the discriminator's batch; the same for all passes over it.
     """
 
     discriminator: Callable[[Events], Logits]
@@ -34,6 +36,7 @@ class Judged(NamedTuple):
     fake: Events
     real_logits: Logits
     fake_logits: Logits
+    batch: int = 0
 
 
 class Penalty(ABC):
@@ -48,7 +51,7 @@ class Penalty(ABC):
         """The term (), to be added to the discriminator's mean loss."""
 
 
-def _refuse_below_zero(penalty: Penalty, *names: str) -> None:
+def refuse_below_zero(penalty: Penalty, *names: str) -> None:
     """Refuse what would reward instead."""
     for name in names:
         if not (value := getattr(penalty, name)) >= 0:
@@ -67,7 +70,7 @@ def _squared_norms(logits: Logits, events: Events) -> Logits:
 
 def _slopes(judged: Judged, points: Events) -> Logits:
     """Each ||grad_x D(x)|| at ``points``, by a pass; where it is 0, so are all its derivatives."""
-    points = points.detach().requires_grad_()
+    # Not detached: an update may ask how the penalty depends on what the generator made.
     squares = _squared_norms(judged.discriminator(points), points)
     flat = squares == 0
     return squares.masked_fill(flat, 1).sqrt().masked_fill(flat, 0)
@@ -92,7 +95,7 @@ class R1(Penalty):
 
     def __post_init__(self) -> None:
         """Refuse a reward for steepness."""
-        _refuse_below_zero(self, "gamma")
+        refuse_below_zero(self, "gamma")
 
     def __call__(self, judged: Judged) -> Tensor:
         """gamma/2 E ||grad_x D(x)||^2 over real x."""
@@ -111,7 +114,7 @@ class R2(Penalty):
 
     def __post_init__(self) -> None:
         """Refuse a reward for steepness."""
-        _refuse_below_zero(self, "gamma")
+        refuse_below_zero(self, "gamma")
 
     def __call__(self, judged: Judged) -> Tensor:
         """gamma/2 E ||grad_x D(x)||^2 over generated x."""
@@ -140,7 +143,7 @@ class GradientPenalty(Penalty):
 
     def __post_init__(self) -> None:
         """Refuse a reward for steepness, and a target that no slope can meet."""
-        _refuse_below_zero(self, "weight", "target")
+        refuse_below_zero(self, "weight", "target")
 
     def __call__(self, judged: Judged) -> Tensor:
         """Weight E (||grad_x D(x)|| - target)^2 over the points between."""
@@ -172,7 +175,7 @@ class DRAGAN(Penalty):
 
     def __post_init__(self) -> None:
         """Refuse a reward for steepness, and a target that no slope can meet."""
-        _refuse_below_zero(self, "weight", "noise", "target")
+        refuse_below_zero(self, "weight", "noise", "target")
 
     def __call__(self, judged: Judged) -> Tensor:
         """Weight E (||grad_x D(x)|| - target)^2 over the points around real events."""
@@ -180,41 +183,6 @@ class DRAGAN(Penalty):
         size = self.noise * real.std(correction=0) * _uniform(real)
         slopes = _slopes(judged, real + size * torch.rand_like(real))
         return self.weight * (slopes - self.target).square().mean()
-
-
-class LeCam(nn.Module, Penalty):
-    """Logits near the running average of the other side's (Tseng et al., 2021).
-
-    The averages start at the first batch and take in each batch before it is judged. The squares
-    are the paper's; the authors' code squares relu(D(x) - a_fake) and relu(a_real - D(G(z))).
-
-    Args:
-        weight: The term is weight (E (D(x) - a_fake)^2 + E (D(G(z)) - a_real)^2); 0.3 is the
-            authors' for CIFAR-10.
-        decay: Of the running averages, per batch of the discriminator.
-
-    Raises:
-        InputError: ``weight`` is below 0, or ``decay`` not in [0, 1).
-    """
-
-    def __init__(self, weight: float = 0.3, decay: float = 0.99) -> None:
-        super().__init__()
-        self.weight, self.decay = weight, decay
-        _refuse_below_zero(self, "weight")
-        if not 0 <= decay < 1:
-            raise InputError(f"LeCam.decay is {decay}; it must be at least 0 and below 1")
-        self.register_buffer("averages", torch.zeros(2))
-        self.register_buffer("started", torch.tensor(False))
-
-    def forward(self, judged: Judged) -> Tensor:
-        """Weight (E (D(x) - a_fake)^2 + E (D(G(z)) - a_real)^2), after averaging."""
-        logits = torch.stack([judged.real_logits.mean(), judged.fake_logits.mean()]).detach()
-        share = torch.where(self.started, 1 - self.decay, 1.0)
-        self.averages.lerp_(logits.to(self.averages), share.to(self.averages))
-        self.started.fill_(True)
-        real, fake = self.averages
-        near = (judged.real_logits - fake).square().mean()
-        return self.weight * (near + (judged.fake_logits - real).square().mean())
 
 
 @dataclass(frozen=True)

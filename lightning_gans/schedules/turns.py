@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from lightning_gans.types import Clock, InputError, Turn
 
@@ -10,6 +10,7 @@ __all__ = [
     "Accumulated",
     "Alternating",
     "BatchCount",
+    "Order",
     "Phased",
     "Schedule",
     "Simultaneous",
@@ -18,6 +19,9 @@ __all__ = [
 
 BatchCount = int | Literal["epoch"]
 """A number of batches, or all those of an epoch."""
+
+Order = Literal["sequential", "simultaneous"]
+"""Whether the generator's gradients are taken after or before the discriminator moves."""
 
 
 class Window(NamedTuple):
@@ -47,8 +51,10 @@ class Schedule(ABC):
         return Window()
 
 
-def _at_least_one(**values: BatchCount) -> None:
+def _at_least_one(**values: int | str) -> None:
     for name, value in values.items():
+        if isinstance(value, str) and value != "epoch":
+            raise InputError(f"schedule.{name} is {value!r}; it must be a number, or epoch")
         if value != "epoch" and value < 1:
             raise InputError(f"schedule.{name} is {value}; it must be at least 1")
 
@@ -103,15 +109,19 @@ class Accumulated(Schedule):
             against the moved D. ``simultaneous``: both are taken before either moves.
 
     Raises:
-        InputError: ``window`` is below 1.
+        InputError: ``window`` is below 1, or ``order`` another.
     """
 
     window: BatchCount = "epoch"
-    order: Literal["sequential", "simultaneous"] = "sequential"
+    order: Order = "sequential"
 
     def __post_init__(self) -> None:
-        """Refuse an empty window."""
+        """Refuse an empty window and an unknown order."""
         _at_least_one(window=self.window)
+        if self.order not in get_args(Order):
+            raise InputError(
+                f"schedule.order is {self.order!r}; choose {' or '.join(get_args(Order))}"
+            )
 
     @property
     def gathers(self) -> bool:

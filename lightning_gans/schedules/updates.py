@@ -39,8 +39,16 @@ class Move(ABC):
         """The player's loss () at all present weights, differentiable by every player's."""
 
     @abstractmethod
-    def step(self) -> None:
-        """Let the player's optimizer move the parameters along their gradients."""
+    def take(self, loss: Tensor, gradients: Sequence[Tensor]) -> None:
+        """Set the parameters' gradients to ``gradients``, made from ``loss`` ()."""
+
+    @abstractmethod
+    def step(self, look_ahead: bool = False) -> None:
+        """Let the player's optimizer move the parameters along their gradients.
+
+        Args:
+            look_ahead: Whether the parameters will be put back.
+        """
 
     @abstractmethod
     def put(self, values: Sequence[Tensor]) -> None:
@@ -79,13 +87,25 @@ def extragradient(turn: Turn, moves: Mapping[Player, Move]) -> None:
     batch norm are not. For games, play it `Simultaneous`.
     """
     before = {player: [p.detach().clone() for p in moves[player].parameters] for player in turn}
-    descend(turn, moves)
+    for player in turn:
+        moves[player].backward()
+    for player in turn:
+        moves[player].step(look_ahead=True)
     for player in turn:
         moves[player].backward()
     for player in turn:
         moves[player].put(before[player])
     for player in turn:
         moves[player].step()
+
+
+def _gradients(
+    loss: Tensor, parameters: Sequence[Tensor], create_graph: bool = False
+) -> Sequence[Tensor]:
+    """Gradients of ``loss`` (), zeros where it does not depend on a parameter."""
+    return torch.autograd.grad(
+        loss, parameters, create_graph=create_graph, allow_unused=True, materialize_grads=True
+    )
 
 
 @dataclass(frozen=True)
@@ -105,40 +125,37 @@ class Consensus(UpdateRule):
 
     def __post_init__(self) -> None:
         """Refuse to seek large gradients."""
-        if self.weight < 0:
+        if not self.weight >= 0:
             raise InputError(f"update.weight is {self.weight}; it must be at least 0")
 
     def __call__(self, turn: Turn, moves: Mapping[Player, Move]) -> None:
         """Move the players of ``turn``."""
+        losses = {player: moves[player].loss() for player in turn}
         gradients = {
-            player: torch.autograd.grad(
-                moves[player].loss(), moves[player].parameters, create_graph=True
-            )
+            player: _gradients(losses[player], moves[player].parameters, create_graph=True)
             for player in turn
         }
         penalty = 0.5 * sum(g.square().sum() for all_g in gradients.values() for g in all_g)
-        movers = [p for player in turn for p in moves[player].parameters]
-        pulls = torch.autograd.grad(penalty, movers, allow_unused=True, materialize_grads=True)
-        ours = [g for player in turn for g in gradients[player]]
-        for parameter, gradient, pull in zip(movers, ours, pulls, strict=True):
-            parameter.grad = gradient.detach() + self.weight * pull
+        pulls = iter(_gradients(penalty, [p for player in turn for p in moves[player].parameters]))
+        for player in turn:
+            pulled = [g.detach() + self.weight * next(pulls) for g in gradients[player]]
+            moves[player].take(losses[player].detach(), pulled)
         for player in turn:
             moves[player].step()
 
 
 @dataclass(frozen=True)
 class Unrolled(UpdateRule):
-    """Unrolled GAN: a player's loss against a rival that has answered (Metz et al., 2017).
+    """Unrolled GAN: the generator against a D that has answered (Metz et al., 2017).
 
-    The rival takes ``steps`` gradient steps on the batch in thought; the player's gradient goes
-    through them; the rival's weights are those of before. The rival itself moves by plain
-    descent. The thought steps are gradient steps as in the paper's equations; its experiments
-    unrolled Adam. Running statistics of batch norm do see the passes in thought.
+    The discriminator takes ``steps`` gradient steps on the batch in thought; the generator's
+    gradient goes through them; the discriminator's weights are those of before. It moves itself by
+    plain descent. The thought steps are gradient steps as in the paper's equations; its
+    experiments unrolled Adam. Running statistics of batch norm do see the passes in thought.
 
     Args:
         steps: Steps in thought; 0 is descent.
         learning_rate: Of the steps in thought.
-        rival: The player that is unrolled.
 
     Raises:
         InputError: ``steps`` is negative or ``learning_rate`` is not positive.
@@ -146,24 +163,21 @@ class Unrolled(UpdateRule):
 
     steps: int = 5
     learning_rate: float = 1e-3
-    rival: Player = "discriminator"
 
     def __post_init__(self) -> None:
         """Refuse to think backwards."""
         if self.steps < 0:
             raise InputError(f"update.steps is {self.steps}; it must be at least 0")
-        if self.learning_rate <= 0:
+        if not self.learning_rate > 0:
             raise InputError(f"update.learning_rate is {self.learning_rate}; it must be above 0")
 
     def __call__(self, turn: Turn, moves: Mapping[Player, Move]) -> None:
         """Move the players of ``turn``."""
-        if self.rival not in moves:
-            raise InputError(f"update.rival is {self.rival!r}; the players are {', '.join(moves)}")
         for player in turn:
-            if player == self.rival or self.steps == 0:
-                moves[player].backward()
+            if player == "generator" and self.steps > 0:
+                self._backward_through(moves["discriminator"], moves[player])
             else:
-                self._backward_through(moves[self.rival], moves[player])
+                moves[player].backward()
         for player in turn:
             moves[player].step()
 
@@ -172,9 +186,8 @@ class Unrolled(UpdateRule):
         weights = list(rival.parameters)
         for _ in range(self.steps):
             with rival.at(weights):
-                gradients = torch.autograd.grad(rival.loss(), weights, create_graph=True)
+                gradients = _gradients(rival.loss(), weights, create_graph=True)
             weights = [w - self.learning_rate * g for w, g in zip(weights, gradients, strict=True)]
         with rival.at(weights):
-            gradients = torch.autograd.grad(move.loss(), move.parameters)
-        for parameter, gradient in zip(move.parameters, gradients, strict=True):
-            parameter.grad = gradient
+            loss = move.loss()
+            move.take(loss.detach(), _gradients(loss, move.parameters))

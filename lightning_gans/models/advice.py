@@ -1,0 +1,65 @@
+"""What a game warns of before its first batch: rules that are allowed and seldom meant."""
+
+import math
+import warnings
+from collections.abc import Mapping
+
+from lightning_gans.models.mover import Mover
+from lightning_gans.models.rules import Rules
+from lightning_gans.schedules import Consensus, Phased, extragradient
+from lightning_gans.types import Clock, Player
+
+__all__ = ["warn_of_rules"]
+
+
+def warn_of_rules(
+    rules: Rules, movers: Mapping[Player, Mover], batches_per_epoch: int, batches_planned: float
+) -> None:
+    """Warn of phases past their bound, windows that never fill, and players who look ahead alone.
+
+    Args:
+        rules: Of the game.
+        movers: Its players, with their optimizers.
+        batches_per_epoch: Of the data.
+        batches_planned: Batches at which training ends.
+    """
+    schedule = rules.schedule
+    if isinstance(schedule, Phased):
+        _warn_past_bound(schedule, movers, batches_per_epoch)
+    start = Clock(batches_per_epoch=batches_per_epoch)
+    window = schedule.window_at(start).batches
+    if window > batches_planned:
+        warnings.warn(
+            f"Nobody will move: the window of {window} batches is longer than the run of "
+            f"{batches_planned:g}. Choose a smaller model.window or a longer run.",
+            stacklevel=2,
+        )
+    together = any(len(turn) > 1 for turn in schedule(start))
+    if not together and (rules.update is extragradient or isinstance(rules.update, Consensus)):
+        name = getattr(rules.update, "__name__", type(rules.update).__name__)
+        warnings.warn(
+            f"model.update {name} concerns the players of one turn, and with model.schedule "
+            f"{type(schedule).__name__} each has a turn alone. It is meant for Simultaneous.",
+            stacklevel=2,
+        )
+
+
+def _warn_past_bound(
+    schedule: Phased, movers: Mapping[Player, Mover], batches_per_epoch: int
+) -> None:
+    rates = {
+        # A scheduler may begin far below the rate it is given.
+        player: max(g.get("initial_lr", g["lr"]) for g in mover.optimizer.param_groups)
+        for player, mover in movers.items()
+    }
+    gain = schedule.bilinear_gain(batches_per_epoch, rates["discriminator"], rates["generator"])
+    if gain < 4:
+        return
+    warnings.warn(
+        f"The phases are past their stability bound: moves x learning rate of the discriminator "
+        f"times that of the generator is {gain:.3g}, and must be below 4. Beyond it plain gradient "
+        f"steps grow without bound around the equilibrium of a game of unit curvature; Adam and "
+        f"curved games may still hold, but look at the losses. Shorter windows (model.schedule) or "
+        f"learning rates smaller by {math.sqrt(gain / 4):.2g} each keep the bound.",
+        stacklevel=2,
+    )
