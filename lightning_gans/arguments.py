@@ -117,9 +117,8 @@ def _swap_model(args: list[str]) -> None:
         return
     if known := _settings_of(named[-1][1]):
         if left := sorted(merged.keys() - known):
-            print(
-                f"of the config, {named[-1][1]} does not take: {', '.join(left)}", file=sys.stderr
-            )
+            names = ", ".join(left)
+            print(f"left out of the config: {names}, unknown to {named[-1][1]}", file=sys.stderr)
         merged = {key: value for key, value in merged.items() if key in known}
     for place, _ in reversed(named):
         del args[place - (not args[place].startswith("--")) : place + 1]

@@ -105,9 +105,23 @@ TYPED = {
         [*FIT, "--trainer.accumulate_grad_batches=2"],
         "model.accumulate",
     ),
-    "an objective that fails": (
-        [*FIT, "--model.objective=operator.truediv.nothing"],
-        "operator.truediv",
+    "an objective of one's own that fails": (
+        [*FIT, "--model.objective=boom.boom"],
+        "model.objective boom failed on 64 logits: NameError: name 'rael' is not defined "
+        "(boom.py, line 2)",
+    ),
+    "an objective of one's own that gives no losses": (
+        [*FIT, "--model.objective=boom.mean"],
+        "model.objective mean is not an objective",
+    ),
+    "an augmentation of images for points": (
+        ["fit", "--config=configs/ring.yaml", "--model.augment=DiffAugment"],
+        "model.augment DiffAugment",
+    ),
+    "a scheduler without its settings": (
+        [*FIT, "--model.generator_scheduler=torch.optim.lr_scheduler.OneCycleLR"]
+        + ["--model.generator_scheduler.max_lr=0.1"],
+        "model.generator_scheduler: You must define either total_steps OR",
     ),
     "a scheduler that waits for a metric": (
         [*FIT, "--model.generator_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau"],
@@ -179,6 +193,10 @@ def mess(lightning):
         "{class_path: DCGANDiscriminator}}}\ndata: {class_path: Digits}\n"
     )
     Path("empty.yaml").touch()
+    Path("boom.py").write_text(
+        "def boom(real, fake):\n    return rael\n\n\n"
+        "def mean(real, fake):\n    return (real.mean(), fake.mean())\n"
+    )
     Path("modle.yaml").write_text("modle: {}\n")
     Path("empty").mkdir()
     Path("zero.ckpt").touch()

@@ -195,6 +195,7 @@ PRESETS = ["GAN", "LSGAN", "WGAN", "WGANGP", "DRAGAN", "SNGAN", "R3GAN", "GEAN"]
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_named_model_takes_over_a_configs_networks_and_writes_itself_down(preset, lightning):
     options = [*TINY_IMAGES, f"--model={preset}", "--trainer.max_steps=2"]
+    options += ["--model.window=2"] if preset == "GEAN" else []
     assert lightning("fit", *options).code == 0
     written = Path("runs/dcgan/version_0/config.yaml")
     model = yaml.safe_load(written.read_text())["model"]
@@ -207,6 +208,24 @@ def test_a_named_model_takes_over_a_configs_networks_and_writes_itself_down(pres
         for run in ("dcgan", "again")
     ]
     torch.testing.assert_close(*weights, rtol=0, atol=0)
+
+
+def test_what_a_named_model_does_not_know_is_left_out_and_said(lightning):
+    answer = lightning("fit", "--config=configs/gean.yaml", "--model=GAN", "--trainer.max_steps=1")
+    assert answer.code == 0 and "left out of the config: window, unknown to GAN" in answer.err
+    model = yaml.safe_load(Path("runs/gean/version_0/config.yaml").read_text())["model"]
+    assert model["class_path"].endswith(".GAN") and "window" not in model["init_args"]
+
+
+def test_a_scheduler_is_not_taken_over_from_another(lightning):
+    options = [*TINY_IMAGES, "--trainer.max_steps=2"]
+    cosine = ["--model.generator_scheduler=torch.optim.lr_scheduler.CosineAnnealingLR"]
+    cosine += ["--model.generator_scheduler.T_max=9"]
+    assert lightning("fit", *options, *cosine).code == 0
+    last = ["--trainer.max_steps=3", "--ckpt_path=last"]
+    answer = lightning("fit", *options, *last)
+    assert answer.code == 2 and "was trained with generator_scheduler" in answer.err
+    assert lightning("fit", *options, *cosine, *last).code == 0
 
 
 def test_every_named_model_is_tried_here():
