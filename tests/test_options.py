@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from lightning.pytorch import Callback
+from lightning.pytorch.plugins import MixedPrecision
 from torch.optim.lr_scheduler import ExponentialLR, LinearLR, OneCycleLR, ReduceLROnPlateau
 from torch.testing import assert_close
 
@@ -15,6 +16,7 @@ from lightning_gans.models import GAN
 from lightning_gans.models.checks import check_precision
 from lightning_gans.models.rules import Clipping, Rules
 from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator, DiffAugment
+from lightning_gans.objectives import non_saturating
 from lightning_gans.schedules import (
     Accumulated,
     Alternating,
@@ -176,6 +178,39 @@ def test_clipping_scaled_gradients_is_refused(clipping):
         check_precision("16-mixed", rules)
     for precision in ("bf16-mixed", "32-true", "64-true"):
         check_precision(precision, rules)
+
+
+def scaled(objective=non_saturating):
+    """Three batches in 16-bit floats with scaled losses, as on a GPU; the model and the scaler."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=10**6)
+    plugin = MixedPrecision("16-mixed", "cpu", scaler)
+    model = tiny_mlp(objective=objective)
+    fit(model, Ring(batch_size=64), 3, plugins=[plugin])
+    return model, scaler
+
+
+def test_scaled_gradients_are_reported_and_used_at_their_own_size():
+    plain = tiny_mlp()
+    fit(plain, Ring(batch_size=64), 3)
+    model, scaler = scaled()
+    assert scaler.get_scale() == 2.0**10
+    for player in PLAYERS:
+        assert model.movers[player].norm == pytest.approx(plain.movers[player].norm, rel=0.02)
+        moved = weights(getattr(model, player)) - weights(getattr(tiny_mlp(), player))
+        expected = weights(getattr(plain, player)) - weights(getattr(tiny_mlp(), player))
+        assert_close(moved, expected, rtol=0, atol=0.02 * expected.abs().max().item())
+
+
+def test_a_scaler_hears_of_what_is_not_finite():
+    def bad(real, fake):
+        losses = non_saturating(real, fake)
+        return losses._replace(generator=losses.generator * math.inf)
+
+    model, scaler = scaled(bad)
+    assert scaler.get_scale() == 2.0**7  # halved three times
+    assert (model.movers["generator"].skipped, model.movers["discriminator"].skipped) == (3, 0)
+    assert (weights(model.generator) == weights(tiny_mlp().generator)).all()
+    assert (weights(model.discriminator) != weights(tiny_mlp().discriminator)).any()
 
 
 @pytest.mark.parametrize("update", [Consensus(), Unrolled()], ids=repr)

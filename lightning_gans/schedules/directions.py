@@ -197,7 +197,8 @@ class ConjugateDirection(_Conjugate, SGD):
     """Conjugate gradient steps (Naganuma and Iiduka, 2023): w <- w + lr d, d = -g + beta d_prev.
 
     Beta is one for all parameters and groups. On a quadratic with exact line search it ends in as
-    many steps as there are distinct eigenvalues; in a game nothing is promised. A number for
+    many steps as there are distinct eigenvalues; in a game nothing is promised. On mini-batches the
+    rules have no upper bound for beta, so rates that suit SGD may diverge. A number for
     ``rule`` without ``restart`` is heavy-ball momentum, 0 is SGD.
 
     Args:
