@@ -216,6 +216,10 @@ class CLI(LightningCLI):
             limit = f"max_steps {last}" if last != -1 else f"max_epochs {self.trainer.max_epochs}"
             print(f"nothing to do: {model.batches_seen} batches reach --trainer.{limit}")
             return
+        if (window := model.window).filled < window.batches:
+            print(
+                f"nobody moved on the last {window.filled} batches, of a window of {window.batches}"
+            )
         final = Path(self.trainer.log_dir) / "checkpoints/final.ckpt"
         print(
             f"{model.batches_seen} batches, {model.samples_seen} samples seen; draw from it with:"

@@ -57,6 +57,7 @@ _IN_OTHER_WORDS = (
     (re.compile(r"Expected an? typing\.Literal\[([^\]]*)\]"), r"expected one of \1"),
     (re.compile(r"Expected an? (int|float)\b"), r"expected \1"),
     (re.compile(r"(expected (?:int|float|one of [^.]*?)) expected "), r"\1, or "),
+    (re.compile(r"does not correspond to a subclass of Penalty"), "is no penalty, such as R1"),
     (re.compile(r"expected Sequence, not (\w+)"), r"expected a list; +=\1 adds one to it"),
 )
 
@@ -103,6 +104,7 @@ def explain(message: str, parser: LightningArgumentParser) -> str:
     text = " ".join(dict.fromkeys(lines))
     for pattern, words in _IN_OTHER_WORDS:
         text = pattern.sub(words, text)
+    text = re.sub(r'key "(\w+)"', _as_typed, text)
     for groups in dict.fromkeys(_WRONG_NAME.findall(message)):
         name = "".join(groups)
         names = _names(parser) - {name}
@@ -123,6 +125,15 @@ def cause_of(error: BaseException) -> str | None:
             return str(seen)
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def _as_typed(key: re.Match[str]) -> str:
+    """A key by the whole name it was typed with, where it was typed; configs have no such name."""
+    for argument in sys.argv[1:]:
+        option = argument.partition("=")[0].lstrip("-").removesuffix("+")
+        if argument.startswith("--") and option.endswith(f".{key[1]}"):
+            return f'key "{option}"'
+    return key[0]
 
 
 def _place_of(name: str) -> str | None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lightning_gans.errors import InputError
 
 __all__ = [
+    "Augmentation",
     "Clock",
     "Discriminator",
     "Events",
@@ -87,6 +88,14 @@ class Discriminator(nn.Module, ABC):
     @abstractmethod
     def forward(self, events: Events) -> Logits:
         """Logits of ``events`` being real; no sigmoid."""
+
+
+class Augmentation(nn.Module, ABC):
+    """Events (batch, *event_shape) changed at random, differentiably, their shape kept."""
+
+    @abstractmethod
+    def forward(self, events: Events) -> Events:
+        """Events of the same shape."""
 
 
 @runtime_checkable

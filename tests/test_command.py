@@ -189,6 +189,51 @@ def test_a_checkpoint_that_names_foreign_code_is_refused_unless_trusted(lightnin
         assert lightning(*command, checkpoint, "--trust").code == 0
 
 
+def test_a_penalty_and_a_schedule_of_ones_own_as_the_guide_writes_them(lightning):
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    Path("guide.py").write_text(re.findall(r"```python\n(.*?)```", guide, re.S)[1])
+    command = re.search(r"lightning (fit .*mine\.Slope.*)\n", guide)[1].replace("mine.", "guide.")
+    options = command.split()[3:]
+    assert command.startswith("fit --config configs/dcgan.yaml ") and len(options) == 5
+    answer = lightning("fit", *TINY_IMAGES, *options, "--trainer.max_steps=2")
+    assert answer.code == 0, answer.err
+    model = yaml.safe_load(Path("runs/dcgan/version_0/config.yaml").read_text())["model"]
+    assert model["init_args"]["penalties"] == [
+        {"class_path": "guide.Slope", "init_args": {"weight": 0.2}}
+    ]
+    assert model["init_args"]["schedule"]["class_path"] == "guide.Twice"
+
+
+BROKEN = {
+    "--model.penalties+=broken.PerSample": "the penalty PerSample must return one number",
+    "--model.penalties+=broken.Typo": "the penalty Typo failed: 'Judged' object has no attribute",
+    "--model.schedule=broken.Flat": "Flat gives the turns ('generator',)",
+    "--model.objective=broken.constant": "the generator's loss does not depend on its weights",
+}
+
+
+@pytest.mark.parametrize("option", BROKEN)
+def test_a_part_of_ones_own_that_is_wrong_is_named(option, lightning):
+    Path("broken.py").write_text(
+        "from lightning_gans.objectives import Penalty, non_saturating\n"
+        "from lightning_gans.schedules import Schedule\n"
+        "class PerSample(Penalty):\n"
+        "    def __call__(self, judged):\n"
+        "        return judged.real_logits\n"
+        "class Typo(Penalty):\n"
+        "    def __call__(self, judged):\n"
+        "        return judged.reel\n"
+        "class Flat(Schedule):\n"
+        "    def __call__(self, clock):\n"
+        "        return ('generator',)\n"
+        "def constant(real, fake):\n"
+        "    return non_saturating(real, fake)._replace(generator=fake.detach() * 0)\n"
+    )
+    answer = lightning("fit", *TINY_IMAGES, option, "--trainer.max_steps=2")
+    assert answer.code == 2 and BROKEN[option] in answer.err and "Traceback" not in answer.err
+    assert not list(Path().glob("runs/*/version_*"))
+
+
 PRESETS = ["GAN", "LSGAN", "WGAN", "WGANGP", "DRAGAN", "SNGAN", "R3GAN", "GEAN"]
 
 
@@ -236,7 +281,7 @@ def test_every_named_model_is_tried_here():
 def test_an_objective_of_ones_own_as_the_guide_writes_it(lightning):
     """CONTRIBUTING.md's file, outside the package, by its command; it is what then is minimised."""
     guide = (ROOT / "CONTRIBUTING.md").read_text()
-    Path("mine.py").write_text(re.search(r"```python\n(.*?def one_sided.*?)```", guide, re.S)[1])
+    Path("mine.py").write_text(re.findall(r"```python\n(.*?)```", guide, re.S)[0])
     assert "lightning fit --config configs/dcgan.yaml --model.objective mine.one_sided" in guide
     options = [*TINY_IMAGES, "--trainer.max_steps=3", "--trainer.log_every_n_steps=1"]
     logged = {}

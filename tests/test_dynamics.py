@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from torch import nn
 from torch.testing import assert_close
 
 from lightning_gans.objectives import R1, GradientPenalty, minimax, non_saturating
@@ -18,6 +17,7 @@ from lightning_gans.schedules import (
     Simultaneous,
     extragradient,
 )
+from lightning_gans.types import Augmentation
 from tests.games import DOUBLE, alternating_radius, matrix, play, radius
 
 TIGHT = {"rtol": 0, "atol": 1e-10}
@@ -202,7 +202,7 @@ def test_optimism_converges_below_one_over_root_three(eta):
     assert (points[-1].norm() < points[100].norm()) == (eta < 1 / math.sqrt(3))
 
 
-class Shaken(nn.Module):
+class Shaken(Augmentation):
     """Instance noise of the right second moment, which is all that counts at the equilibrium."""
 
     def __init__(self, std):

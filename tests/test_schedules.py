@@ -60,7 +60,7 @@ def test_turns(schedule, text):
     ],
 )
 def test_a_number_below_one_is_refused(schedule, key):
-    with pytest.raises(InputError, match=f"schedule.{key} is .*at least 1"):
+    with pytest.raises(InputError, match=rf"\w+\.{key} is .*at least 1"):
         schedule()
 
 

@@ -156,9 +156,10 @@ class Gradients(Callback):
                 "vanishing",
                 player,
                 f"The {player}'s gradient has vanished on batch {batch}: the root mean square of "
-                f"its entries is {rms:.1e}, and below 1e-8 even Adam stands still. If "
-                f"gradients/saturated_* in metrics.csv are near 1, the discriminator is too sure: "
-                f"a lower learning rate for it, a penalty or another objective may help",
+                f"its entries is {rms:.1e}, and below 1e-8 even Adam stands still. A "
+                f"discriminator that is too sure does this (near 1 in gradients/saturated_*; under "
+                f"the hinge it may pass): a lower learning rate for it, a penalty or "
+                f"another objective may help",
             )
         if mover.norm > self.exploding * usual > 0:
             self._warn(

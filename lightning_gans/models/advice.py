@@ -2,8 +2,9 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from lightning_gans.models.checks import check_turns
 from lightning_gans.models.mover import Mover
 from lightning_gans.models.rules import Rules
 from lightning_gans.schedules import Consensus, Phased, extragradient
@@ -31,7 +32,12 @@ def warn_of_rules(
     if window > batches_planned:
         warnings.warn(
             f"Nobody will move: the window of {window} batches is longer than the run of "
-            f"{batches_planned:g}. Choose a smaller model.window or a longer run.",
+            f"{batches_planned:g}. Choose a smaller window or a longer run.",
+            stacklevel=2,
+        )
+    elif not check_turns(schedule, movers, _first(batches_per_epoch, batches_planned)):
+        warnings.warn(
+            f"Nobody moves in the first batches by model.schedule {type(schedule).__name__}.",
             stacklevel=2,
         )
     together = any(len(turn) > 1 for turn in schedule(start))
@@ -42,6 +48,13 @@ def warn_of_rules(
             f"{type(schedule).__name__} each has a turn alone. It is meant for Simultaneous.",
             stacklevel=2,
         )
+
+
+def _first(batches_per_epoch: int, batches_planned: float) -> Iterator[Clock]:
+    """The time of the first batches: an epoch, or a thousand batches if that is more."""
+    for batch in range(int(min(max(batches_per_epoch, 1000), batches_planned))):
+        epoch, place = divmod(batch, batches_per_epoch)
+        yield Clock(batch, epoch, place, batches_per_epoch)
 
 
 def _warn_past_bound(

@@ -1,25 +1,27 @@
 """What a game refuses before its first batch."""
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import torch
 from lightning import LightningDataModule
-from torch import nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lightning_gans.models.rules import Clipping, Rules
-from lightning_gans.objectives import Configured
-from lightning_gans.schedules import descend, extragradient
-from lightning_gans.types import Clock, InputError, Logits, Losses, Player
+from lightning_gans.objectives import Configured, Judged, Penalty
+from lightning_gans.schedules import Schedule, descend, extragradient
+from lightning_gans.types import Augmentation, Clock, InputError, Logits, Losses, Player
 
 __all__ = [
     "Objective",
     "check_augmentation",
     "check_precision",
     "check_shape",
+    "check_term",
+    "check_turns",
     "compares_logits",
     "make_scheduler",
 ]
@@ -59,6 +61,9 @@ def compares_logits(objective: Objective) -> bool:
     Raises:
         InputError: ``objective`` is no objective.
     """
+    if isinstance(objective, Penalty):
+        name = type(objective).__name__
+        raise InputError(f"model.objective {name} is a penalty; give it to model.penalties, a list")
     source = torch.Generator().manual_seed(0)
     for size in (0.1, 1.0, 10.0, 100.0, 1000.0):
         real, other, fake = (size * torch.randn(64, generator=source) for _ in range(3))
@@ -73,7 +78,7 @@ def compares_logits(objective: Objective) -> bool:
     return False
 
 
-def check_augmentation(augment: nn.Module | None, event_shape: Sequence[int]) -> None:
+def check_augmentation(augment: Augmentation | None, event_shape: Sequence[int]) -> None:
     """Refuse an augmentation that cannot take the events.
 
     Raises:
@@ -84,15 +89,58 @@ def check_augmentation(augment: nn.Module | None, event_shape: Sequence[int]) ->
     events = torch.zeros(2, *event_shape)
     with torch.random.fork_rng(devices=[]):
         try:
-            kept = augment(events).shape == events.shape
+            made = tuple(augment(events).shape[1:])
         except Exception as error:
             reason = str(error).splitlines()[0]
             raise InputError(
                 f"model.augment {type(augment).__name__} cannot take events {tuple(event_shape)}: "
                 f"{reason}"
             ) from error
-    if not kept:
-        raise InputError(f"model.augment {type(augment).__name__} changes the shape of the events")
+    if made != tuple(event_shape):
+        raise InputError(
+            f"model.augment {type(augment).__name__} makes {made} of events {tuple(event_shape)}; "
+            "it must keep their shape (DiffAugment is for images)"
+        )
+
+
+def check_term(penalty: Penalty, judged: Judged) -> Tensor:
+    """The term () of ``penalty``, or a clear refusal of one that is written wrongly.
+
+    Raises:
+        InputError: It stumbles over its own code, or gives anything but one number.
+    """
+    name = type(penalty).__name__
+    try:
+        term = penalty(judged)
+    except (AttributeError, NameError, TypeError, LookupError) as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        raise InputError(
+            f"the penalty {name} failed: {error} ({Path(frame.filename).name}, line {frame.lineno})"
+        ) from error
+    if not isinstance(term, Tensor) or term.ndim:
+        raise InputError(f"the penalty {name} must return one number, the mean over the samples")
+    return term
+
+
+def check_turns(schedule: Schedule, players: Collection[Player], clocks: Iterable[Clock]) -> bool:
+    """Whether anybody moves at ``clocks``.
+
+    Raises:
+        InputError: ``schedule`` gives what are not turns of these players.
+    """
+    moved = False
+    for clock in clocks:
+        turns = schedule(clock)
+        for turn in turns:
+            if not isinstance(turn, tuple) or not set(turn) <= set(players):
+                raise InputError(
+                    f"model.schedule {type(schedule).__name__} gives the turns {turns!r}; it must "
+                    f'give tuples of players, e.g. (("discriminator",), ("generator",)); the '
+                    f"players are {', '.join(players)}"
+                )
+        window = schedule.window_at(clock)
+        moved = moved or bool(turns) and window.filled == window.batches
+    return moved
 
 
 def check_shape(event_shape: Sequence[int], data: LightningDataModule | None) -> None:

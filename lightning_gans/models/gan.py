@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from lightning_gans.models.checks import Objective, check_augmentation, compares_logits
+from lightning_gans.models.checks import Objective, check_augmentation, check_term, compares_logits
 from lightning_gans.models.game import OptimizerFactory, SchedulerFactory
 from lightning_gans.models.latent import LatentGame
 from lightning_gans.models.rounds import Round
@@ -15,6 +15,7 @@ from lightning_gans.objectives import Judged, Penalty, non_saturating
 from lightning_gans.schedules import Alternating, Schedule, Update, descend
 from lightning_gans.seeds import Stream, seeded
 from lightning_gans.types import (
+    Augmentation,
     Discriminator,
     Events,
     Generator,
@@ -70,7 +71,7 @@ class GAN(LatentGame):
         discriminator: Discriminator,
         objective: Objective = non_saturating,
         penalties: Sequence[Penalty] = (),
-        augment: nn.Module | None = None,
+        augment: Augmentation | None = None,
         schedule: Schedule = Alternating(),
         update: Update = descend,
         generator_optimizer: OptimizerFactory = torch.optim.Adam,
@@ -182,7 +183,7 @@ class GAN(LatentGame):
                 self.judged = (judged.real_logits.detach(), judged.fake_logits.detach())
             loss = self.objective(judged.real_logits, judged.fake_logits).discriminator.mean()
             for penalty in due:
-                loss = loss + penalty(judged)
+                loss = loss + check_term(penalty, judged)
         return loss
 
     def _eager(self, wanted: bool) -> AbstractContextManager:

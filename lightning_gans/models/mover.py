@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from lightning_gans.models.rounds import Round
 from lightning_gans.models.rules import Clipping, total_norm
 from lightning_gans.schedules import Move, Window
-from lightning_gans.types import Player
+from lightning_gans.types import InputError, Player
 
 __all__ = ["Board", "Mover"]
 
@@ -121,6 +121,10 @@ class Mover(Move):
                 parameter.grad = None
         for played in rounds:
             loss = self._weighted(played, attached=False)
+            if not loss.requires_grad:
+                raise InputError(
+                    f"the {self._player}'s loss does not depend on its weights: see model.objective"
+                )
             # Only the mover's gradients are computed: no toggling, nothing to restore.
             self._board.manual_backward(loss, inputs=self.parameters)
             self._loss = self._loss + loss.detach()

@@ -5,10 +5,10 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
 
-from lightning_gans.types import Events, InputError
+from lightning_gans.types import Augmentation, Events, InputError
 
 __all__ = ["DiffAugment", "InstanceNoise"]
 
@@ -60,7 +60,7 @@ def cutout(images: Images) -> Images:
 _POLICIES = {"color": color, "translation": translation, "cutout": cutout}
 
 
-class DiffAugment(nn.Module):
+class DiffAugment(Augmentation):
     """DiffAugment (Zhao et al., 2020): images changed at random, differentiably.
 
     Each image has random numbers of its own, from torch's global source on its device. Colours
@@ -89,7 +89,7 @@ class DiffAugment(nn.Module):
         return images
 
 
-class InstanceNoise(nn.Module):
+class InstanceNoise(Augmentation):
     """Instance noise (Sonderby et al., 2017): N(0, std^2) added to every coordinate.
 
     It is added in evaluation mode too.

@@ -222,7 +222,16 @@ class ConjugateDirection(_Conjugate, SGD):
 class ConjugateAdam(_Conjugate, Adam):
     """Adam given -d of ``ConjugateDirection`` (Naganuma and Iiduka, 2023) for a gradient.
 
-    The settings are those of torch.optim.Adam and of ``ConjugateDirection``.
+    Args:
+        params: What to move.
+        lr: Step size.
+        betas: Of Adam's averages of the direction and of its square.
+        eps: Added to the root of the latter.
+        rule: Beta of Fletcher-Reeves, Polak-Ribiere+, Hestenes-Stiefel or Dai-Yuan, or beta itself.
+        restart: Forget the previous direction when d would not descend: beta = 0 if g.d >= 0.
+
+    Raises:
+        InputError: ``rule`` is not known, or not between -1 and 1.
     """
 
     def __init__(

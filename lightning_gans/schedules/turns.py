@@ -51,12 +51,13 @@ class Schedule(ABC):
         return Window()
 
 
-def _at_least_one(**values: int | str) -> None:
-    for name, value in values.items():
+def _at_least_one(schedule: Schedule, *names: str) -> None:
+    for name in names:
+        value, key = getattr(schedule, name), f"{type(schedule).__name__}.{name}"
         if isinstance(value, str) and value != "epoch":
-            raise InputError(f"schedule.{name} is {value!r}; it must be a number, or epoch")
+            raise InputError(f"{key} is {value!r}; it must be a number of batches, or epoch")
         if value != "epoch" and value < 1:
-            raise InputError(f"schedule.{name} is {value}; it must be at least 1")
+            raise InputError(f"{key} is {value}; it must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Alternating(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse a game in which nobody moves."""
-        _at_least_one(ratio=self.ratio)
+        _at_least_one(self, "ratio")
 
     def __call__(self, clock: Clock) -> tuple[Turn, ...]:
         """(D), and on every ratio-th batch (D)(G)."""
@@ -117,10 +118,10 @@ class Accumulated(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse an empty window and an unknown order."""
-        _at_least_one(window=self.window)
+        _at_least_one(self, "window")
         if self.order not in get_args(Order):
             raise InputError(
-                f"schedule.order is {self.order!r}; choose {' or '.join(get_args(Order))}"
+                f"Accumulated.order is {self.order!r}; choose {' or '.join(get_args(Order))}"
             )
 
     @property
@@ -149,8 +150,8 @@ class Phased(Schedule):
     """GEAN, phased: D moves on every batch of its windows, then G on every batch of its own.
 
     Args:
-        discriminator: Windows in which D moves, before
-        generator: the windows in which G moves.
+        discriminator: Windows in which D moves; they come first.
+        generator: Windows in which G moves, after those of D.
         window: Batches in a window, or ``epoch``.
 
     Raises:
@@ -163,9 +164,7 @@ class Phased(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse a phase in which nobody moves."""
-        _at_least_one(
-            discriminator=self.discriminator, generator=self.generator, window=self.window
-        )
+        _at_least_one(self, "discriminator", "generator", "window")
 
     def __call__(self, clock: Clock) -> tuple[Turn, ...]:
         """(D) in D's windows, then (G) in G's."""
