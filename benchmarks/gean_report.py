@@ -175,7 +175,8 @@ def panel(axes, group: Group, values, lines: list[float], top: float | None) -> 
     else:
         axes.set_yscale("log")
         axes.set_ylim(floor, top)
-    axes.set_xticks(range(len(NAMES)), [name.replace(" ", "\n") for name in NAMES], fontsize=9)
+    names = [name.replace("accumulated", "accum.").replace(" ", "\n") for name in NAMES]
+    axes.set_xticks(range(len(NAMES)), names, fontsize=9)
 
 
 def picture(groups: dict[tuple[str, str], Group], known: dict, full: int) -> None:
@@ -228,7 +229,7 @@ def report(data: list[str], seeds: int, full: int) -> None:
         for direction in DIRECTIONS:
             halves = [distance(r, "half") for r in groups[name, "samples"]["GAN", direction]]
             print(f"* {direction}: {shown(halves, TOP[name])}")
-            for method in NAMES[-3:]:
+            for method in NAMES[-4:]:
                 ours = groups[name, "samples"][method, direction]
                 print(f"  * {method}: {quotient([distance(r, 'samples') for r in ours], halves)}")
         print()

@@ -24,6 +24,7 @@ from lightning_gans.__main__ import main
 GPU = torch.cuda.is_available()
 RING = ["--config=configs/ring.yaml"]
 DCGAN = [
+    "--config=configs/dcgan.yaml",
     "--data.init_args.batch_size=128",
     "--model.init_args.generator.init_args.base_channels=64",
     "--model.init_args.discriminator.init_args.base_channels=64",
@@ -139,7 +140,7 @@ def windows(d_loss, g_loss, window):
     return loop
 
 
-BATCHES, BLOCK = (3000, 50) if GPU else (14, 4)
+BATCHES, BLOCK = (3000, 50) if GPU else (130, 4)
 PLAIN = alternate(logistic, fool)
 CASES = {
     "ring512": (RING, 2000, 50, PLAIN),

@@ -30,6 +30,11 @@ class Together(Callback):
 
     def __init__(self, parts: Sequence[Callback]) -> None:
         self.parts = parts
+        # On every batch only those are asked that have something to do.
+        self._before_step, self._after_batch = (
+            [part for part in parts if getattr(type(part), hook) is not getattr(Callback, hook)]
+            for hook in ("on_before_optimizer_step", "on_train_batch_end")
+        )
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Before anything else."""
@@ -45,7 +50,7 @@ class Together(Callback):
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
         """Before each move of a player."""
-        for part in self.parts:
+        for part in self._before_step:
             part.on_before_optimizer_step(trainer, pl_module, optimizer)
 
     def on_train_batch_end(
@@ -57,7 +62,7 @@ class Together(Callback):
         batch_idx: int,
     ) -> None:
         """After each batch."""
-        for part in self.parts:
+        for part in self._after_batch:
             part.on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

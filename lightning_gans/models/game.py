@@ -43,6 +43,8 @@ class Game(Timed, ABC):
     at_hand: Round | None = None
     """The round whose generated events need not be made again."""
 
+    plain = Timed.plain | {"at_hand", "rounds", "window"}
+
     def __init__(self, rules: Rules) -> None:
         super().__init__()
         self.automatic_optimization = False

@@ -53,8 +53,7 @@ class GAN(LatentGame):
             whole but for batch statistics.
         max_skipped: Moves of a player on end that may be skipped because its loss or gradient is
             not finite, before the run stops.
-        compile: Compile both networks with torch.compile; pays on a GPU, not on a CPU. Passes
-            that are differentiated twice stay as they are.
+        compile: Compile both networks; pays on a GPU. Passes differentiated twice stay eager.
 
     Attributes:
         judged: Logits (batch,) of real and of generated events when the discriminator first looked
@@ -64,6 +63,9 @@ class GAN(LatentGame):
         InputError: The networks' event shapes differ, a number is out of range, or the objective
             is none.
     """
+
+    plain = LatentGame.plain | {"judged", "_discriminator_moves", "_fake", "_generator_moved"}
+    plain |= {"_generator_moves", "_judged_batches"}
 
     def __init__(
         self,
@@ -102,14 +104,12 @@ class GAN(LatentGame):
         check_augmentation(augment, generator.event_shape)
         # Running averages of penalties belong into checkpoints.
         self.averages = nn.ModuleList(p for p in penalties if isinstance(p, nn.Module))
-        self._optimizers = {
-            "discriminator": discriminator_optimizer,
-            "generator": generator_optimizer,
-        }
-        self._schedulers = {
-            "discriminator": discriminator_scheduler,
-            "generator": generator_scheduler,
-        }
+        optimizers, schedulers = (
+            (discriminator_optimizer, generator_optimizer),
+            (discriminator_scheduler, generator_scheduler),
+        )
+        self._optimizers = dict(zip(self.players, optimizers, strict=True))
+        self._schedulers = dict(zip(self.players, schedulers, strict=True))
         self._judged_batches = 0
         self.judged: tuple[Logits, Logits] | None = None
         self.compiled = compile
@@ -142,7 +142,9 @@ class GAN(LatentGame):
     def fake(self, played: Round) -> Events:
         """Generated events of a round, made once for both players until the generator moves."""
         if self._fake is None or self.at_hand is not played:
-            latents = self.latents(played.batch_size, played.batch)[played.part]
+            latents = self.latents(played.batch_size, played.batch)
+            if played.size < played.batch_size:
+                latents = latents[played.part]
             with torch.set_grad_enabled(self._generator_moves):
                 self._fake, self.at_hand = self.generator(latents), played
         return self._fake
@@ -162,7 +164,7 @@ class GAN(LatentGame):
             if player == "discriminator":
                 return self._discriminator_loss(played, attached)
             fake = self.judge(self.fake(played))
-            # Unless the generator's loss compares the two, real logits would be a pass for nothing.
+            # Unless the loss compares the two, real logits would be a pass for nothing.
             real = self.judge(played.events) if self.compares else fake.detach()
             return self.objective(real, fake).generator.mean()
 

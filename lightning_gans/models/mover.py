@@ -82,7 +82,7 @@ class Mover(Move):
         self.skipped = self.skipped_on_end = 0
         self.failed = False
         self._gathered = 0
-        self._loss: Tensor | float = 0.0
+        self._loss: Tensor | float | None = None
 
     @property
     def gradients(self) -> list[Tensor]:
@@ -116,7 +116,7 @@ class Mover(Move):
 
     def _add(self, rounds: list[Round]) -> None:
         if not self._gathered:
-            self._loss = 0.0
+            self._loss = None
             for parameter in self.parameters:
                 parameter.grad = None
         for played in rounds:
@@ -127,7 +127,8 @@ class Mover(Move):
                 )
             # Only the mover's gradients are computed: no toggling, nothing to restore.
             self._board.manual_backward(loss, inputs=self.parameters)
-            self._loss = self._loss + loss.detach()
+            loss = loss.detach()
+            self._loss = loss if self._loss is None else self._loss + loss
 
     def _weighted(self, played: Round, attached: bool) -> Tensor:
         loss = self._board.loss(self._player, played, attached)

@@ -48,5 +48,7 @@ class Round:
 def rounds_of(events: Events, batch: int, parts: int) -> list[Round]:
     """``events``, the ``batch``-th batch, in ``parts`` rounds as equal as may be."""
     n = len(events)
+    if parts == 1:
+        return [Round(events, batch, slice(0, n), n)]
     ends = sorted({n * i // parts for i in range(parts + 1)})
     return [Round(events[start:end], batch, slice(start, end), n) for start, end in pairwise(ends)]

@@ -1,6 +1,7 @@
 """The time of a training run: counted once a batch, saved with the random numbers' state."""
 
 import math
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -25,6 +26,20 @@ class Timed(LightningModule):
         self.batches_seen = self.samples_seen = 0
         self.seed = 0
         self._rng_state: dict[str, Tensor] | None = None
+
+    plain = frozenset({"_current_fx_name", "batches_seen", "samples_seen"})
+    """Attributes set on every batch that are never parameters, buffers or modules."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As torch's, without its search for what a plain attribute is not.
+
+        Some sixty attributes are set a batch, two thirds of them by Lightning; the search would
+        cost a small network as much as one of its layers.
+        """
+        if name in self.plain:
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     @property
     def clock(self) -> Clock:
