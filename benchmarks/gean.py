@@ -7,7 +7,7 @@ Every setting (data, method, direction, budget) takes the learning rate of `DIRE
 best for it in a pilot of half the length, one run for each rate, on a seed of its own; then it
 plays its seeds, and once more at the rate that was chosen for GAN. The budget of moves is what the
 accumulated method makes with a window of an epoch. A distance is the mean of those at the four
-`MARKS` of a budget. Cost: 892 runs, 34 minutes of two workers on two cores that had some other work.
+`MARKS` of a budget. Cost: 892 runs, 34 minutes of two workers on two cores with some other work.
 """
 
 import argparse
