@@ -61,7 +61,7 @@ def test_the_command_line_loads_wandb_and_the_digits_only_when_used():
 
 
 def test_lightnings_private_counter_is_still_there():
-    """`Game._count` counts one step a batch through it."""
+    """`Timed.count` counts one step a batch through it."""
     from lightning.pytorch import Trainer
 
     trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
