@@ -70,7 +70,7 @@ class RingProblem:
 
     def real(self, source: torch.Generator) -> Tensor:
         """As many true points as are generated."""
-        return self.data.draw(self.n, source)[0]
+        return self.data.law.sample(self.n, source)[0]
 
     def networks(self) -> tuple[MLPGenerator, MLPDiscriminator]:
         """Fresh networks."""
@@ -82,7 +82,7 @@ class RingProblem:
     def measure(self, points: Tensor) -> dict[str, float]:
         """Squared energy distance to true points; modes with 1 % within 3 std; share within."""
         energy = 2 * spread(points, self.truth) - spread(points, points)
-        near = torch.cdist(points, self.data.centres) < 3 * self.data.std
+        near = self.data.law.squared_distances(points) < 9
         shares = near.double().mean(0)
         return {
             "energy": energy - spread(self.truth, self.truth),

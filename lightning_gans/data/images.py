@@ -116,6 +116,11 @@ class Images(Data):
         self._splits: dict[str, tuple[Tensor, Tensor]] = {}
         self._moved: dict[str, tuple[Tensor, Tensor]] = {}
 
+    @property
+    def protocol(self) -> str:
+        """The set's name with its size, as metrics carry it, e.g. mnist28."""
+        return f"{type(self).__name__.lower()}{self.image_size}"
+
     @abstractmethod
     def read(self, split: str) -> dict[str, tuple[Bytes, Labels]]:
         """``split`` and all that is read along with it: bytes at their own size, and labels."""
