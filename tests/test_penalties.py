@@ -9,7 +9,7 @@ from torch import nn
 from torch.testing import assert_close
 
 import lightning_gans.objectives as objectives
-from lightning_gans.objectives import DRAGAN, R1, R2, GradientPenalty, Lazy, LeCam
+from lightning_gans.objectives import DRAGAN, R1, R2, Annealed, GradientPenalty, Lazy, LeCam
 from lightning_gans.objectives.penalties import Judged, Penalty
 from lightning_gans.types import InputError
 
@@ -107,6 +107,12 @@ ANALYTIC = {
         (
             lambda: Lazy(R1(3.0), every=4),
             lambda d, j, points: 4 * 1.5 * (d.slopes(j.real) ** 2).mean(),
+        ),
+    ],
+    "Annealed": [
+        (
+            lambda: Annealed(R1(3.0), batches=7),  # judged on batch 0
+            lambda d, j, points: 1.5 * (d.slopes(j.real) ** 2).mean(),
         ),
     ],
 }
@@ -265,6 +271,40 @@ def test_lazy_every_batch_is_the_plain_penalty():
     assert_close(Lazy(R1(), every=1)(judged), R1()(judged))
 
 
+@pytest.mark.parametrize(
+    ("batch", "final", "factor"),
+    [
+        (0, 0.0, 1.0),
+        (0, 0.3, 1.0),
+        (1, 0.0, (1 + math.sqrt(0.5)) / 2),  # cos(pi / 4)
+        (2, 0.0, 0.5),
+        (2, 0.2, 0.6),
+        (3, 0.2, 0.2 + 0.8 * (1 - math.sqrt(0.5)) / 2),
+        (4, 0.0, 0.0),
+        (4, 0.1, 0.1),
+        (100, 0.1, 0.1),
+        (2, 3.0, 2.0),
+    ],
+)
+def test_an_annealed_penalty_falls_along_a_half_cosine(batch, final, factor):
+    judged = judge(Quadratic(), events(), events())._replace(batch=batch)
+    value = Annealed(R1(3.0), 4, final)(judged)
+    assert_close(value, factor * R1(3.0)(judged), rtol=1e-12, atol=1e-15)
+
+
+def test_annealed_and_lazy_compose_either_way():
+    """Both go by the discriminator's batches: the order changes nothing."""
+    judged = judge(Quadratic(), events(), events())
+    outer = Annealed(Lazy(R1(3.0), every=3), batches=12, final=0.1)
+    inner = Lazy(Annealed(R1(3.0), batches=12, final=0.1), every=3)
+    assert [outer.due(batch) for batch in range(7)] == [batch % 3 == 0 for batch in range(7)]
+    for batch in range(0, 18, 3):
+        assert inner.due(batch)
+        now = judged._replace(batch=batch)
+        assert_close(outer(now), inner(now), rtol=1e-14, atol=0)
+    assert_close(outer(now), 3 * 0.1 * R1(3.0)(judged))
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.9])
 def test_lecams_averages_are_those_of_a_loop(decay):
     """They start at the first batch's means and take in a batch before it is judged."""
@@ -377,6 +417,9 @@ def test_random_numbers_are_the_global_ones():
         (lambda: Lazy(R1(), every=0), "Lazy.every is 0; it must be at least 1"),
         (lambda: Lazy(LeCam()), "Lazy.penalty is LeCam, whose averages must see every batch"),
         (lambda: Lazy(Lazy(LeCam())), "Lazy.penalty is LeCam"),
+        (lambda: Annealed(R1(), batches=0), "Annealed.batches is 0; it must be at least 1"),
+        (lambda: Annealed(R1(), 5, final=-0.1), "Annealed.final is -0.1; it must be at least 0"),
+        (lambda: Annealed(LeCam(), 5), "Annealed.penalty is LeCam, whose averages must be saved"),
     ],
 )
 def test_bad_settings_are_refused(make, message):

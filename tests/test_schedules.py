@@ -28,6 +28,7 @@ def as_text(schedule, batches: int, per_epoch: int = 1000) -> str:
         (Alternating(2), "D DG D DG D DG D DG"),
         (Alternating(3), "D D DG D D DG D D"),
         (Alternating(5), "D D D D DG D D D"),
+        (Alternating(3, repeats=2), "D D DGG D D DGG D D"),
         (Simultaneous(), "D+G D+G D+G D+G D+G D+G D+G D+G"),
         (Accumulated(1), "DG DG DG DG DG DG DG DG"),
         (Accumulated(1, "simultaneous"), "D+G D+G D+G D+G D+G D+G D+G D+G"),
@@ -52,6 +53,7 @@ def test_turns(schedule, text):
     [
         (lambda: Alternating(0), "ratio"),
         (lambda: Alternating(-1), "ratio"),
+        (lambda: Alternating(repeats=0), "repeats"),
         (lambda: Accumulated(0), "window"),
         (lambda: Accumulated(-4), "window"),
         (lambda: Phased(window=0), "window"),

@@ -14,14 +14,16 @@ from lightning_gans.objectives.adversarial import (
     wasserstein,
 )
 from lightning_gans.objectives.lecam import LeCam
-from lightning_gans.objectives.penalties import DRAGAN, R1, R2, GradientPenalty, Lazy
+from lightning_gans.objectives.penalties import DRAGAN, R1, R2, GradientPenalty
 from lightning_gans.objectives.penalties import Judged as Judged
 from lightning_gans.objectives.penalties import Penalty as Penalty
+from lightning_gans.objectives.timed import Annealed, Lazy
 
 __all__ = [
     "DRAGAN",
     "R1",
     "R2",
+    "Annealed",
     "GradientPenalty",
     "Lazy",
     "LeCam",

@@ -1,7 +1,9 @@
 """Penalties: terms of the discriminator's loss that look at more than its logits.
 
-Each is a scalar (), a mean over the samples of its batch; gradients are with respect to events,
-and their norms are per sample, over all of an event's dimensions.
+Each is a scalar (), a mean over the logits of its batch; gradients are with respect to events, and
+their norms are per logit, over all dimensions of an event, or of the events of a pack. They are
+those of a discriminator that judges events, or packs, one by one: with batch norm or a layer that
+compares a batch's samples, a logit's gradient by the others is counted with theirs.
 """
 
 from abc import ABC, abstractmethod
@@ -10,12 +12,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import relu
 
 from lightning_gans.types import Events, InputError, Logits
 
-__all__ = ["DRAGAN", "R1", "R2", "GradientPenalty", "Judged", "Lazy", "Penalty"]
+__all__ = ["DRAGAN", "R1", "R2", "GradientPenalty", "Judged", "Penalty"]
 
 
 class Judged(NamedTuple):
@@ -59,12 +61,12 @@ def refuse_below_zero(penalty: Penalty, *names: str) -> None:
 
 
 def _squared_norms(logits: Logits, events: Events) -> Logits:
-    """Each ||grad_x D(x)||^2, in 32 bits at least, for a D that takes samples one by one.
+    """Each ||grad_x D(x)||^2, in 32 bits at least, x being the events of one logit.
 
     The graph is kept: a penalty is there to be differentiated again.
     """
     (gradients,) = torch.autograd.grad(logits.sum(), events, create_graph=True)
-    gradients = gradients.flatten(1)
+    gradients = gradients.reshape(len(logits), -1)
     return (gradients.float() if gradients.itemsize < 4 else gradients).square().sum(1)
 
 
@@ -76,10 +78,11 @@ def _slopes(judged: Judged, points: Events) -> Logits:
     return squares.masked_fill(flat, 1).sqrt().masked_fill(flat, 0)
 
 
-def _uniform(events: Events) -> Tensor:
-    """One number of U[0, 1) per sample (batch, 1 ...), to be spread over an event."""
-    shape = (len(events), *[1] * (events.ndim - 1))
-    return torch.rand(shape, dtype=events.dtype, device=events.device)
+def _uniform(judged: Judged) -> Tensor:
+    """One number of U[0, 1) per logit (batch, 1 ...), to be spread over its events."""
+    real, packs = judged.real, len(judged.real_logits)
+    drawn = torch.rand(packs, *[1] * (real.ndim - 1), dtype=real.dtype, device=real.device)
+    return drawn.repeat_interleave(len(real) // packs, 0)
 
 
 @dataclass(frozen=True)
@@ -125,8 +128,9 @@ class R2(Penalty):
 class GradientPenalty(Penalty):
     """WGAN-GP (Gulrajani et al., 2017): slopes of ``target`` between real and generated events.
 
-    Points are e x + (1 - e) G(z) with one e ~ U[0, 1) per sample; one further pass. The
-    discriminator should treat samples one by one, so no batch norm.
+    Points are e x + (1 - e) G(z) with one e ~ U[0, 1) per sample; one further pass. Of a
+    discriminator of packs, x and G(z) are packs, so a pack has one e: its point is on the segment
+    between the two. The discriminator should treat samples one by one, so no batch norm.
 
     Args:
         weight: The term is weight E (||grad_x D(x)|| - target)^2, without a 1/2.
@@ -147,7 +151,7 @@ class GradientPenalty(Penalty):
 
     def __call__(self, judged: Judged) -> Tensor:
         """Weight E (||grad_x D(x)|| - target)^2 over the points between."""
-        points = torch.lerp(judged.fake, judged.real, _uniform(judged.real))
+        points = torch.lerp(judged.fake, judged.real, _uniform(judged))
         excess = _slopes(judged, points) - self.target
         return self.weight * (relu(excess) if self.one_sided else excess).square().mean()
 
@@ -158,7 +162,7 @@ class DRAGAN(Penalty):
 
     Points are as in the authors' code: x + e noise s u with one e ~ U[0, 1) per sample, one
     u ~ U[0, 1) per coordinate, and s the standard deviation of all coordinates of the batch.
-    The paper writes N(0, c) for what is added.
+    The paper writes N(0, c) for what is added. The events of a pack share one e.
 
     Args:
         weight: The term is weight E (||grad_x D(x)|| - target)^2, without a 1/2.
@@ -180,38 +184,6 @@ class DRAGAN(Penalty):
     def __call__(self, judged: Judged) -> Tensor:
         """Weight E (||grad_x D(x)|| - target)^2 over the points around real events."""
         real = judged.real
-        size = self.noise * real.std(correction=0) * _uniform(real)
+        size = self.noise * real.std(correction=0) * _uniform(judged)
         slopes = _slopes(judged, real + size * torch.rand_like(real))
         return self.weight * (slopes - self.target).square().mean()
-
-
-@dataclass(frozen=True)
-class Lazy(Penalty):
-    """Lazy regularisation (StyleGAN2, Karras et al., 2020): every so often, and more of it.
-
-    Args:
-        penalty: What to do seldom; none with running averages, which must see every batch.
-        every: The term counts on batches 0, every, 2 every ..., times ``every``.
-
-    Raises:
-        InputError: ``every`` is below 1, or the penalty has a state.
-    """
-
-    penalty: Penalty
-    every: int = 16
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be done seldom."""
-        if self.every < 1:
-            raise InputError(f"Lazy.every is {self.every}; it must be at least 1")
-        if isinstance(self.penalty, nn.Module):
-            name = type(self.penalty).__name__
-            raise InputError(f"Lazy.penalty is {name}, whose averages must see every batch")
-
-    def due(self, batch: int) -> bool:
-        """On batches 0, every, 2 every ... of those that the penalty is given."""
-        return batch % self.every == 0 and self.penalty.due(batch // self.every)
-
-    def __call__(self, judged: Judged) -> Tensor:
-        """The penalty, times ``every``."""
-        return self.every * self.penalty(judged)

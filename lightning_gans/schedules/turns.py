@@ -66,22 +66,25 @@ class Alternating(Schedule):
 
     Args:
         ratio: Discriminator moves for each generator move, each on a fresh batch.
+        repeats: Moves of the generator when it is its turn, all with the same latents; two in a
+            common DCGAN implementation, so that its discriminator does not win.
 
     Raises:
-        InputError: ``ratio`` is below 1.
+        InputError: A number is below 1.
     """
 
     ratio: int = 1
+    repeats: int = 1
 
     def __post_init__(self) -> None:
         """Refuse a game in which nobody moves."""
-        _at_least_one(self, "ratio")
+        _at_least_one(self, "ratio", "repeats")
 
     def __call__(self, clock: Clock) -> tuple[Turn, ...]:
-        """(D), and on every ratio-th batch (D)(G)."""
+        """(D), and on every ratio-th batch (D)(G), with G repeated."""
         if (clock.batch + 1) % self.ratio:
             return (("discriminator",),)
-        return (("discriminator",), ("generator",))
+        return (("discriminator",), *(("generator",),) * self.repeats)
 
 
 @dataclass(frozen=True)
