@@ -1,8 +1,9 @@
 """The names every stage shares: players, turns, the clock, networks, generative models.
 
 Conventions of the whole package: images are float in [-1, 1], shape (batch, channels, height,
-width); latents are (batch, latent); logits are (batch,), higher for real; time is counted in
-batches and in samples seen.
+width); latents are (batch, latent); logits are (packs,), higher for real, one for each event, or
+for each pack where a discriminator judges several events at once; time is counted in batches and
+in samples seen.
 """
 
 from abc import ABC, abstractmethod
@@ -31,7 +32,7 @@ __all__ = [
 
 Events = Float[Tensor, "batch *event"]
 Latents = Float[Tensor, "batch latent"]
-Logits = Float[Tensor, " batch"]
+Logits = Float[Tensor, " packs"]
 
 Player = str
 """A player's name, e.g. ``generator``: players are named, never numbered."""
@@ -51,7 +52,7 @@ class Clock(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """Each player's loss, one value per sample; every player minimises its own entry."""
+    """Each player's loss, one value per logit; every player minimises its own entry."""
 
     discriminator: Logits
     generator: Logits
@@ -81,13 +82,44 @@ class Generator(nn.Module, ABC):
 
 
 class Discriminator(nn.Module, ABC):
-    """A network from events (batch, *event_shape) to logits (batch,), higher for real."""
+    """A network from events (batch, *event_shape) to logits (batch / packing,), higher for real.
+
+    Args:
+        packing: Events that are judged at once (PacGAN, Lin et al., 2018), each pack with one
+            logit: where a generator collapses, its packs are less diverse than real ones. 1
+            judges events one by one.
+
+    Raises:
+        InputError: ``packing`` is below 1.
+    """
 
     event_shape: tuple[int, ...]
+    """Shape of one event, whatever ``packing`` is."""
+
+    def __init__(self, packing: int = 1) -> None:
+        super().__init__()
+        if packing < 1:
+            raise InputError(f"packing is {packing}; it must be at least 1")
+        self.packing = packing
+
+    def pack(self, events: Events) -> Float[Tensor, "packs ..."]:
+        """Neighbours joined along their first axis: (batch / packing, packing * channels, ...).
+
+        Raises:
+            InputError: ``packing`` does not divide the batch.
+        """
+        if self.packing == 1:
+            return events
+        if len(events) % self.packing:
+            raise InputError(
+                f"{len(events)} events do not fill packs of {self.packing}: data.batch_size must "
+                "be a multiple of model.discriminator.packing"
+            )
+        return events.unflatten(0, (-1, self.packing)).flatten(1, 2)
 
     @abstractmethod
     def forward(self, events: Events) -> Logits:
-        """Logits of ``events`` being real; no sigmoid."""
+        """Logits of packs of neighbouring ``events`` being real; no sigmoid."""
 
 
 class Augmentation(nn.Module, ABC):

@@ -318,7 +318,8 @@ def test_a_ring_is_learned():
     generator = MLPGenerator((2,), 16, (64, 64), "relu", "linear")
     discriminator = MLPDiscriminator((2,), (64, 64), "relu")
     torch.manual_seed(0)
-    model = GAN(generator, discriminator, generator_optimizer=adam, discriminator_optimizer=adam)
+    optimizers = {"generator_optimizer": adam, "discriminator_optimizer": adam}
+    model = GAN(generator, discriminator, penalties=[R1(0.1)], **optimizers)
     fit(model, Ring(std=0.05, batch_size=64), 1500)
     points = model.sample(2000, torch.Generator().manual_seed(0))
     radius = points.norm(dim=1)

@@ -84,6 +84,13 @@ PAIRS |= {
         (64, 3, 2, False),
     )
 }
+PAIRS |= {
+    f"tiny{channels}x{width}norm={norm}": (
+        networks.TinyGenerator(channels, 10),
+        networks.TinyDiscriminator(channels, width, norm),
+    )
+    for channels, width, norm in ((3, 2, "batch"), (1, 4, "none"))
+}
 CRITICS = [
     name
     for name, (_, discriminator) in PAIRS.items()
@@ -238,6 +245,19 @@ def test_sizes_of_the_papers_networks_counted_by_hand():
     # PacGAN for points: 2-400-400-400-400-2, and 200 units of 5 pieces three times.
     assert full_size(networks.PacGANGenerator) == 800 + 3 * 400**2 + 4 * 2 * 400 + 400 * 2 + 2
     assert full_size(networks.PacGANDiscriminator) == 3 * 1000 + 2 * 201 * 1000 + 201
+    # PacGAN's small pair, 256-4*4*64-32-16-8-3: scales and shifts in place of biases.
+    assert full_size(networks.TinyGenerator) == (
+        256 * 1024 + 9 * (64 * 32 + 32 * 16 + 16 * 8 + 8 * 3) + 3 + 2 * (64 + 32 + 16 + 8)
+    )
+    for width, packing in ((2, 1), (2, 3), (4, 2)):
+        assert full_size(networks.TinyDiscriminator, 3, width, "batch", packing) == (
+            9 * (3 * packing * width + 2 * width**2 + 8 * width**2)
+            + 2 * (1 + 2 + 4) * width
+            + (64 * width + 1)
+        )
+    assert full_size(networks.TinyDiscriminator, 3, 2, "none") == (
+        9 * (3 * 2 + 2 * 4 + 4 * 8) + (2 + 4 + 8) + 128 + 1
+    )
     # Miyato et al. (2018) for CIFAR: three blocks of 256 and batch norm; four of 128.
     assert full_size(networks.ResNetGenerator) == (
         129 * 4096 + 3 * (19 * 256**2 + 4 * 256) + 2 * 256 + 9 * 256 * 3 + 3
@@ -297,6 +317,8 @@ def test_a_size_the_network_cannot_make_is_refused(size):
             "base_channels": -1,
             "depth": -1,
             "pieces": 0,
+            "width": 0,
+            "packing": 0,
             "hidden": (3, 0),
         }.items()
         if key in inspect.signature(getattr(networks, name)).parameters

@@ -18,6 +18,7 @@ from lightning_gans.types import Augmentation, Clock, InputError, Logits, Losses
 __all__ = [
     "Objective",
     "check_augmentation",
+    "check_packing",
     "check_precision",
     "check_shape",
     "check_term",
@@ -154,6 +155,21 @@ def check_shape(event_shape: Sequence[int], data: LightningDataModule | None) ->
             f"the data are {tuple(data.event_shape)} (data.image_size, channels), the model "
             f"makes {tuple(event_shape)}; choose the same shape for both"
         )
+
+
+def check_packing(packing: int, parts: int, data: LightningDataModule | None) -> None:
+    """Refuse batches, or ``parts`` of them, that are not whole packs.
+
+    Raises:
+        InputError: A pack would lack samples.
+    """
+    if data is None or packing == 1 or data.batch_size % (packing * parts) == 0:
+        return
+    accumulated = f" times model.accumulate {parts}" if parts > 1 else ""
+    raise InputError(
+        f"data.batch_size is {data.batch_size}; it must be a multiple of "
+        f"model.discriminator.packing {packing}{accumulated}"
+    )
 
 
 def check_precision(precision: str, rules: Rules) -> None:

@@ -6,14 +6,19 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from lightning_gans.models.checks import Objective, check_augmentation, check_term, compares_logits
+from lightning_gans.models.checks import (
+    Objective,
+    check_augmentation,
+    check_packing,
+    check_term,
+    compares_logits,
+)
+from lightning_gans.models.evaluated import EvaluatedGame
 from lightning_gans.models.game import OptimizerFactory, SchedulerFactory
-from lightning_gans.models.latent import LatentGame
 from lightning_gans.models.rounds import Round
 from lightning_gans.models.rules import Clipping, Rules
 from lightning_gans.objectives import Judged, Penalty, non_saturating
 from lightning_gans.schedules import Alternating, Schedule, Update, descend
-from lightning_gans.seeds import Stream, seeded
 from lightning_gans.types import (
     Augmentation,
     Discriminator,
@@ -28,12 +33,12 @@ from lightning_gans.types import (
 __all__ = ["GAN"]
 
 
-class GAN(LatentGame):
+class GAN(EvaluatedGame):
     """Generative adversarial network (Goodfellow et al., 2014); every part is exchangeable.
 
     Args:
         generator: From latents N(0, I) to events.
-        discriminator: From events to logits.
+        discriminator: From events to logits; its ``packing`` is how many events have one logit.
         objective: What each player minimises: a function of the logits.
         penalties: Further terms of the discriminator's loss.
         augment: Changes real and generated events alike before the discriminator's training sees
@@ -50,13 +55,13 @@ class GAN(LatentGame):
         clip_norm: Largest norm of each player's gradient; None clips nothing.
         clip_value: Largest size of each entry of the gradients; None clips nothing.
         accumulate: Parts a batch is split into, to need less memory; the gradient is that of the
-            whole but for batch statistics.
+            whole but for what compares the samples of a batch.
         max_skipped: Moves of a player on end that may be skipped because its loss or gradient is
             not finite, before the run stops.
         compile: Compile both networks; pays on a GPU. Passes differentiated twice stay eager.
 
     Attributes:
-        judged: Logits (batch,) of real and of generated events when the discriminator first looked
+        judged: Logits (packs,) of real and of generated events when the discriminator first looked
             at this batch; None if it has not.
 
     Raises:
@@ -64,7 +69,7 @@ class GAN(LatentGame):
             is none.
     """
 
-    plain = LatentGame.plain | {"judged", "_discriminator_moves", "_fake", "_generator_moved"}
+    plain = EvaluatedGame.plain | {"judged", "_discriminator_moves", "_fake", "_generator_moved"}
     plain |= {"_generator_moves", "_judged_batches"}
 
     def __init__(
@@ -132,6 +137,13 @@ class GAN(LatentGame):
         """The learning-rate schedulers that were asked for."""
         return {player: factory for player, factory in self._schedulers.items() if factory}
 
+    def setup(self, stage: str) -> None:
+        """Refuse batches that cannot be judged in packs, too."""
+        super().setup(stage)
+        if stage == "fit":
+            packing, parts = self.discriminator.packing, self.rules.accumulate
+            check_packing(packing, parts, self.trainer.datamodule)
+
     def begin(self, turns: Sequence[Turn]) -> None:
         """Generated events are made when first needed."""
         movers = {player for turn in turns for player in turn}
@@ -149,13 +161,8 @@ class GAN(LatentGame):
                 self._fake, self.at_hand = self.generator(latents), played
         return self._fake
 
-    def logits(self, events: Events) -> Logits:
-        """Logits (batch,), in 32 bits at least: losses are small differences of them."""
-        logits = self.discriminator(events)
-        return logits.float() if logits.itemsize < 4 else logits
-
     def judge(self, events: Events) -> Logits:
-        """Logits (batch,) of events as training shows them to the discriminator."""
+        """Logits (packs,) of events as training shows them to the discriminator."""
         return self.logits(events if self.augment is None else self.augment(events))
 
     def loss(self, player: Player, played: Round, attached: bool = False) -> Tensor:
@@ -216,28 +223,6 @@ class GAN(LatentGame):
         self._judged_batches += self._discriminator_moves
         if self._generator_moved:
             self.average()
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Both players' losses on held-out events, with latents that are the same every time."""
-        self._evaluate(batch, batch_idx, "val")
-
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """As `validation_step`, on the test events."""
-        self._evaluate(batch, batch_idx, "test")
-
-    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """The discriminator's logits (batch,) of real events, and their labels (batch,)."""
-        events, labels = batch
-        return {"logits": self.logits(events), "labels": labels}
-
-    def _evaluate(self, batch: tuple[Tensor, Tensor], batch_idx: int, split: str) -> None:
-        events, _ = batch
-        source = seeded(torch.Generator(), Stream.EVALUATION, batch_idx)
-        latents = torch.randn(len(events), self.generator.latent_dim, generator=source)
-        fake = self.generator(latents.to(next(self.generator.parameters())))
-        losses = self.objective(self.logits(events), self.logits(fake))
-        for player, loss in losses._asdict().items():
-            self.log(f"{split}/{player}_loss", loss.mean(), batch_size=len(events))
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         """Add the time that lazy penalties go by."""

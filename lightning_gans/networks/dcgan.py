@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from lightning_gans.networks.layers import at_least, normalise_spectra
+from lightning_gans.networks.minibatch import Minibatch, with_minibatch
 from lightning_gans.types import Discriminator, Events, Generator, InputError, Latents, Logits
 
 __all__ = ["Conv28Discriminator", "Conv28Generator", "DCGANDiscriminator", "DCGANGenerator"]
@@ -86,6 +87,9 @@ class DCGANDiscriminator(Discriminator):
         norm: Of the hidden maps but the first; WGAN-GP and R1, which ask for the gradient of each
             sample by itself, need none.
         spectral_norm: Divide every weight by its largest singular value (Miyato et al., 2018).
+        minibatch: What the last layer sees of the other samples (`networks.minibatch`); then
+            samples are not judged one by one.
+        packing: Images judged at once (PacGAN, Lin et al., 2018), by all their channels.
 
     Raises:
         InputError: ``image_size`` is another, or another size below 1.
@@ -98,23 +102,26 @@ class DCGANDiscriminator(Discriminator):
         base_channels: int = 64,
         norm: Literal["batch", "none"] = "batch",
         spectral_norm: bool = False,
+        minibatch: Minibatch = "none",
+        packing: int = 1,
     ) -> None:
-        super().__init__()
+        super().__init__(packing)
         self.event_shape = (channels, image_size, image_size)
         widths = _widths(image_size, channels, base_channels)
-        layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
+        layers = [nn.Conv2d(packing * channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
         for i, width in enumerate(widths[1:]):
             layers.append(nn.Conv2d(widths[i], width, 4, 2, 1, bias=norm == "none"))
             layers += _NORMS[norm](width)
             layers.append(nn.LeakyReLU(0.2))
-        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 0))
+        beside, width = with_minibatch(minibatch, widths[-1], pixels=4 * 4)
+        self.layers = nn.Sequential(*layers, *beside, nn.Conv2d(width, 1, 4, 1, 0))
         _initialise(self)
         if spectral_norm:
             normalise_spectra(self)
 
     def forward(self, events: Events) -> Logits:
-        """Logits (batch,)."""
-        return self.layers(events).flatten()
+        """Logits (batch / packing,)."""
+        return self.layers(self.pack(events)).flatten()
 
 
 class Conv28Generator(Generator):
@@ -159,27 +166,38 @@ class Conv28Discriminator(Discriminator):
     Args:
         channels: Channels of the image.
         dropout: Share of the activations dropped after each convolution, 0 to 1.
+        minibatch: What the last layer sees of the other samples (`networks.minibatch`); then
+            samples are not judged one by one.
+        packing: Images judged at once (PacGAN, Lin et al., 2018), by all their channels.
 
     Raises:
-        InputError: ``channels`` is below 1.
+        InputError: ``channels`` or ``packing`` is below 1.
     """
 
-    def __init__(self, channels: int = 1, dropout: float = 0.3) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        channels: int = 1,
+        dropout: float = 0.3,
+        minibatch: Minibatch = "none",
+        packing: int = 1,
+    ) -> None:
+        super().__init__(packing)
         at_least(1, channels=channels)
         self.event_shape = (channels, 28, 28)
+        beside, width = with_minibatch(minibatch, 64 * 7 * 7)
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, 64, 5, 2, 2),
+            nn.Conv2d(packing * channels, 64, 5, 2, 2),
             nn.LeakyReLU(0.2),
             nn.Dropout(dropout),
             nn.Conv2d(64, 64, 5, 2, 2),
             nn.LeakyReLU(0.2),
             nn.Dropout(dropout),
             nn.Flatten(),
-            nn.Linear(64 * 7 * 7, 1),
+            *beside,
+            nn.Linear(width, 1),
         )
         self.to(memory_format=torch.channels_last)
 
     def forward(self, events: Events) -> Logits:
-        """Logits (batch,)."""
-        return self.layers(events).flatten()
+        """Logits (batch / packing,)."""
+        return self.layers(self.pack(events)).flatten()

@@ -1,9 +1,9 @@
 """The pair in which Lucic et al. (2018) compared GANs, after InfoGAN (Chen et al., 2016)."""
 
-import torch
 from torch import nn
 
-from lightning_gans.networks.layers import ScaledSigmoid, at_least
+from lightning_gans.networks.layers import ScaledSigmoid, at_least, start_narrow
+from lightning_gans.networks.minibatch import Minibatch, with_minibatch
 from lightning_gans.types import Discriminator, Events, Generator, InputError, Latents, Logits
 
 __all__ = ["InfoGANDiscriminator", "InfoGANGenerator"]
@@ -18,20 +18,6 @@ def _quarter(image_size: int, channels: int) -> int:
         raise InputError(f"image_size is {image_size}; it must be a multiple of 4, e.g. 28, 32, 64")
     at_least(1, channels=channels)
     return image_size // 4
-
-
-def _initialise(network: nn.Module) -> None:
-    """Weights N(0, 0.02), cut at two deviations in convolutions; biases 0 (compare_gan)."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.trunc_normal_(module.weight, 0.0, 0.02, -0.04, 0.04)
-        elif isinstance(module, nn.Linear | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, 0.02)
-        else:
-            continue
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    network.to(memory_format=torch.channels_last)
 
 
 class InfoGANGenerator(Generator):
@@ -68,7 +54,7 @@ class InfoGANGenerator(Generator):
             nn.ConvTranspose2d(64, channels, 4, 2, 1),
             ScaledSigmoid(),
         )
-        _initialise(self)
+        start_narrow(self)
 
     def forward(self, latents: Latents) -> Events:
         """Images (batch, channels, image_size, image_size) in [-1, 1]."""
@@ -82,18 +68,29 @@ class InfoGANDiscriminator(Discriminator):
         image_size: Pixels a side, a multiple of 4.
         channels: Channels of the image.
         batch_norm: Normalise the two middle layers; WGAN-GP and R1 need it off.
+        minibatch: What the last layer sees of the other samples (`networks.minibatch`); then
+            samples are not judged one by one.
+        packing: Images judged at once (PacGAN, Lin et al., 2018), by all their channels.
 
     Raises:
         InputError: A size is another.
     """
 
-    def __init__(self, image_size: int = 28, channels: int = 1, batch_norm: bool = True) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        image_size: int = 28,
+        channels: int = 1,
+        batch_norm: bool = True,
+        minibatch: Minibatch = "none",
+        packing: int = 1,
+    ) -> None:
+        super().__init__(packing)
         self.event_shape = (channels, image_size, image_size)
         side = _quarter(image_size, channels)
         bias = not batch_norm
+        beside, width = with_minibatch(minibatch, 1024)
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, 64, 4, 2, 1),
+            nn.Conv2d(packing * channels, 64, 4, 2, 1),
             nn.LeakyReLU(0.2),
             nn.Conv2d(64, 128, 4, 2, 1, bias=bias),
             nn.BatchNorm2d(128, _EPS) if batch_norm else nn.Identity(),
@@ -102,10 +99,11 @@ class InfoGANDiscriminator(Discriminator):
             nn.Linear(128 * side * side, 1024, bias=bias),
             nn.BatchNorm1d(1024, _EPS) if batch_norm else nn.Identity(),
             nn.LeakyReLU(0.2),
-            nn.Linear(1024, 1),
+            *beside,
+            nn.Linear(width, 1),
         )
-        _initialise(self)
+        start_narrow(self)
 
     def forward(self, events: Events) -> Logits:
-        """Logits (batch,)."""
-        return self.layers(events).squeeze(1)
+        """Logits (batch / packing,)."""
+        return self.layers(self.pack(events)).squeeze(1)

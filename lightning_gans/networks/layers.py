@@ -1,13 +1,14 @@
-"""What several networks share: a check of sizes, spectral norm, a sigmoid for images."""
+"""What several networks share: a check of sizes, first weights, spectral norm, a sigmoid."""
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from lightning_gans.types import InputError
 
-__all__ = ["ScaledSigmoid", "at_least", "normalise_spectra"]
+__all__ = ["ScaledSigmoid", "at_least", "normalise_spectra", "start_narrow"]
 
 
 class ScaledSigmoid(nn.Module):
@@ -48,3 +49,21 @@ def normalise_spectra(network: nn.Module) -> None:
     for module in list(network.modules()):
         if isinstance(module, nn.Conv2d | nn.Linear):
             spectral_norm(module)
+
+
+def start_narrow(network: nn.Module) -> None:
+    """Weights N(0, 0.02), cut at two deviations in convolutions; biases 0 (compare_gan, PacGAN).
+
+    Args:
+        network: Its convolutions and linear layers are changed; it is channels-last afterwards.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.trunc_normal_(module.weight, 0.0, 0.02, -0.04, 0.04)
+        elif isinstance(module, nn.Linear | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    network.to(memory_format=torch.channels_last)

@@ -8,6 +8,7 @@ from typing import Literal
 from torch import nn
 
 from lightning_gans.networks.layers import ScaledSigmoid, normalise_spectra
+from lightning_gans.networks.minibatch import Minibatch, with_minibatch
 from lightning_gans.types import Discriminator, Events, Generator, InputError, Latents, Logits
 
 __all__ = ["MLPDiscriminator", "MLPGenerator"]
@@ -20,14 +21,17 @@ _ACTIVATIONS = {"leaky_relu": lambda: nn.LeakyReLU(0.2), "relu": nn.ReLU, "tanh"
 _OUTPUTS = {"linear": nn.Identity, "sigmoid": ScaledSigmoid, "tanh": nn.Tanh}
 
 
-def _perceptron(sizes: Sequence[int], activation: Activation) -> list[nn.Module]:
+def _perceptron(
+    sizes: Sequence[int], activation: Activation, minibatch: Minibatch = "none"
+) -> list[nn.Module]:
     """Linear layers through ``sizes`` with ``activation`` between them."""
     if min(sizes) < 1:
         raise InputError(f"the sizes of a perceptron's layers are {list(sizes)}; each must be >= 1")
     layers: list[nn.Module] = []
-    for fan_in, fan_out in pairwise(sizes):
+    for fan_in, fan_out in pairwise(sizes[:-1]):
         layers += [nn.Linear(fan_in, fan_out), _ACTIVATIONS[activation]()]
-    return layers[:-1]
+    beside, width = with_minibatch(minibatch, sizes[-2])
+    return [*layers, *beside, nn.Linear(width, sizes[-1])]
 
 
 class MLPGenerator(Generator):
@@ -70,6 +74,9 @@ class MLPDiscriminator(Discriminator):
         hidden: Sizes of the hidden layers.
         activation: Between the layers; leaky_relu has slope 0.2.
         spectral_norm: Divide every weight by its largest singular value (Miyato et al., 2018).
+        minibatch: What the last layer sees of the other samples (`networks.minibatch`); then
+            samples are not judged one by one.
+        packing: Events judged at once (PacGAN, Lin et al., 2018), by all their coordinates.
 
     Raises:
         InputError: A size is below 1.
@@ -81,14 +88,16 @@ class MLPDiscriminator(Discriminator):
         hidden: Sequence[int] = (256, 128),
         activation: Activation = "leaky_relu",
         spectral_norm: bool = False,
+        minibatch: Minibatch = "none",
+        packing: int = 1,
     ) -> None:
-        super().__init__()
+        super().__init__(packing)
         self.event_shape = tuple(event_shape)
-        sizes = (math.prod(event_shape), *hidden, 1)
-        self.layers = nn.Sequential(*_perceptron(sizes, activation))
+        sizes = (packing * math.prod(event_shape), *hidden, 1)
+        self.layers = nn.Sequential(*_perceptron(sizes, activation, minibatch))
         if spectral_norm:
             normalise_spectra(self)
 
     def forward(self, events: Events) -> Logits:
-        """Logits (batch,)."""
-        return self.layers(events.flatten(1)).squeeze(1)
+        """Logits (batch / packing,)."""
+        return self.layers(self.pack(events).flatten(1)).squeeze(1)

@@ -77,12 +77,13 @@ class PacGANGenerator(Generator):
 
 
 class PacGANDiscriminator(Discriminator):
-    """PacGAN discriminator for points (Lin et al., 2018), one at a time: maxout layers.
+    """PacGAN discriminator for points (Lin et al., 2018): maxout layers.
 
     Args:
         event_shape: Shape of one event, e.g. [2].
         hidden: Sizes of the maxout layers.
         pieces: Linear functions each maxout unit is the maximum of.
+        packing: Events judged at once, by all their coordinates; 2 is the paper's PacGAN2.
 
     Raises:
         InputError: A size is below 1.
@@ -93,15 +94,16 @@ class PacGANDiscriminator(Discriminator):
         event_shape: Sequence[int] = (2,),
         hidden: Sequence[int] = (200, 200, 200),
         pieces: int = 5,
+        packing: int = 1,
     ) -> None:
-        super().__init__()
+        super().__init__(packing)
         at_least(1, event_shape=event_shape, hidden=hidden, pieces=pieces)
         self.event_shape = tuple(event_shape)
-        sizes = (math.prod(event_shape), *hidden)
+        sizes = (packing * math.prod(event_shape), *hidden)
         maxouts = [_LinearMaxout(*fans, pieces) for fans in pairwise(sizes)]
         self.layers = nn.Sequential(*maxouts, nn.Linear(sizes[-1], 1))
         _initialise(self)
 
     def forward(self, events: Events) -> Logits:
-        """Logits (batch,)."""
-        return self.layers(events.flatten(1)).squeeze(1)
+        """Logits (batch / packing,)."""
+        return self.layers(self.pack(events).flatten(1)).squeeze(1)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gans.networks.layers import at_least, normalise_spectra
+from lightning_gans.networks.minibatch import Minibatch, with_minibatch
 from lightning_gans.types import Discriminator, Events, Generator, InputError, Latents, Logits
 
 __all__ = ["ResNetDiscriminator", "ResNetGenerator"]
@@ -160,6 +161,9 @@ class ResNetDiscriminator(Discriminator):
         spectral_norm: Divide every weight by its largest singular value; SNGAN does.
         depth: Residual blocks added after each block that halves the resolution; 0 is the
             authors' network.
+        minibatch: What the last layer sees of the other samples (`networks.minibatch`); then
+            samples are not judged one by one.
+        packing: Images judged at once (PacGAN, Lin et al., 2018), by all their channels.
 
     Raises:
         InputError: ``image_size`` is another, ``depth`` below 0 or another size below 1.
@@ -172,24 +176,27 @@ class ResNetDiscriminator(Discriminator):
         base_channels: int | None = None,
         spectral_norm: bool = False,
         depth: int = 0,
+        minibatch: Minibatch = "none",
+        packing: int = 1,
     ) -> None:
-        super().__init__()
+        super().__init__(packing)
         widths = _widths(image_size, base_channels, _DISCRIMINATOR)
         at_least(1, channels=channels)
         at_least(0, depth=depth)
         self.event_shape = (channels, image_size, image_size)
         blocks = []
-        for i, (fan_in, fan_out) in enumerate(pairwise([channels, *widths])):
+        for i, (fan_in, fan_out) in enumerate(pairwise([packing * channels, *widths])):
             down = i < _HALVINGS[image_size]
             blocks.append(_discriminator_block(fan_in, fan_out, down, first=i == 0))
             if down:
                 blocks += [_discriminator_block(fan_out, fan_out, False) for _ in range(depth)]
         self.blocks = nn.Sequential(*blocks, nn.ReLU())
-        self.head = _linear(widths[-1], 1)
+        beside, width = with_minibatch(minibatch, widths[-1])
+        self.beside, self.head = nn.Sequential(*beside), _linear(width, 1)
         self.to(memory_format=torch.channels_last)
         if spectral_norm:
             normalise_spectra(self)
 
     def forward(self, events: Events) -> Logits:
-        """Logits (batch,)."""
-        return self.head(self.blocks(events).sum((2, 3))).squeeze(1)
+        """Logits (batch / packing,)."""
+        return self.head(self.beside(self.blocks(self.pack(events)).sum((2, 3)))).squeeze(1)
