@@ -334,3 +334,17 @@ def test_a_size_too_small_is_refused_by_name(name, key, value):
 def test_an_empty_layer_is_refused():
     with pytest.raises(InputError, match="perceptron"):
         networks.MLPGenerator((2,), hidden=(0,))
+
+
+def test_perceptrons_may_start_orthogonal():
+    networks_ = (
+        networks.MLPGenerator((2,), 6, (8, 8), "tanh", "linear", gain=1.4),
+        networks.MLPDiscriminator((2,), (8, 8), "tanh", gain=1.4),
+    )
+    for network in networks_:
+        for layer in network.modules():
+            if isinstance(layer, nn.Linear):
+                sizes = torch.linalg.svdvals(layer.weight)
+                assert (sizes - 1.4).abs().max().item() < 1e-5 and not layer.bias.any()
+    free = networks.MLPGenerator((2,), 6, (8, 8), "tanh", "linear")
+    assert torch.linalg.svdvals(free.layers[0].weight).std().item() > 0.01

@@ -8,9 +8,12 @@ from lightning_gans.networks.dcgan import (
     DCGANGenerator,
 )
 from lightning_gans.networks.infogan import InfoGANDiscriminator, InfoGANGenerator
+from lightning_gans.networks.lenet import LeNet
+from lightning_gans.networks.minibatch import MinibatchDiscrimination, MinibatchStd
 from lightning_gans.networks.mlp import MLPDiscriminator, MLPGenerator
 from lightning_gans.networks.pacgan import PacGANDiscriminator, PacGANGenerator
 from lightning_gans.networks.resnet import ResNetDiscriminator, ResNetGenerator
+from lightning_gans.networks.tiny import TinyDiscriminator, TinyGenerator
 
 __all__ = [
     "Conv28Discriminator",
@@ -21,10 +24,15 @@ __all__ = [
     "InfoGANDiscriminator",
     "InfoGANGenerator",
     "InstanceNoise",
+    "LeNet",
     "MLPDiscriminator",
     "MLPGenerator",
+    "MinibatchDiscrimination",
+    "MinibatchStd",
     "PacGANDiscriminator",
     "PacGANGenerator",
     "ResNetDiscriminator",
     "ResNetGenerator",
+    "TinyDiscriminator",
+    "TinyGenerator",
 ]

@@ -34,6 +34,15 @@ def _perceptron(
     return [*layers, *beside, nn.Linear(width, sizes[-1])]
 
 
+def _orthogonal(network: nn.Module, gain: float | None) -> None:
+    """Weights orthogonal (Saxe et al., 2014) times ``gain``, biases 0; None changes nothing."""
+    if gain is not None:
+        for module in network.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.orthogonal_(module.weight, gain)
+                nn.init.zeros_(module.bias)
+
+
 class MLPGenerator(Generator):
     """A perceptron from latents to events.
 
@@ -43,6 +52,7 @@ class MLPGenerator(Generator):
         hidden: Sizes of the hidden layers.
         activation: Between the layers; leaky_relu has slope 0.2.
         output: Of the last layer; sigmoid is stretched to [-1, 1].
+        gain: Start with orthogonal weights of this gain and biases 0; None starts as torch does.
 
     Raises:
         InputError: A size is below 1.
@@ -55,11 +65,13 @@ class MLPGenerator(Generator):
         hidden: Sequence[int] = (128, 256),
         activation: Activation = "leaky_relu",
         output: Output = "tanh",
+        gain: float | None = None,
     ) -> None:
         super().__init__(latent_dim)
         self.event_shape = tuple(event_shape)
         sizes = (latent_dim, *hidden, math.prod(event_shape))
         self.layers = nn.Sequential(*_perceptron(sizes, activation), _OUTPUTS[output]())
+        _orthogonal(self, gain)
 
     def forward(self, latents: Latents) -> Events:
         """Events (batch, *event_shape)."""
@@ -77,6 +89,7 @@ class MLPDiscriminator(Discriminator):
         minibatch: What the last layer sees of the other samples (`networks.minibatch`); then
             samples are not judged one by one.
         packing: Events judged at once (PacGAN, Lin et al., 2018), by all their coordinates.
+        gain: Start with orthogonal weights of this gain and biases 0; None starts as torch does.
 
     Raises:
         InputError: A size is below 1.
@@ -90,11 +103,13 @@ class MLPDiscriminator(Discriminator):
         spectral_norm: bool = False,
         minibatch: Minibatch = "none",
         packing: int = 1,
+        gain: float | None = None,
     ) -> None:
         super().__init__(packing)
         self.event_shape = tuple(event_shape)
         sizes = (packing * math.prod(event_shape), *hidden, 1)
         self.layers = nn.Sequential(*_perceptron(sizes, activation, minibatch))
+        _orthogonal(self, gain)
         if spectral_norm:
             normalise_spectra(self)
 
