@@ -25,6 +25,7 @@ _PARTS = (
     "seed_everything",
     "run",
     "samples",
+    "modes",
     "gradients",
     "checkpoints",
     "ckpt_path",

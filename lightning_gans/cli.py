@@ -28,6 +28,7 @@ from lightning_gans.runs import RunOptions, claim, discard_unstarted, latest_che
 __all__ = ["CLI", "run"]
 
 set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+_REPORTING = ("samples", "modes", "gradients", "checkpoints")
 
 
 class CLI(LightningCLI):
@@ -72,6 +73,7 @@ class CLI(LightningCLI):
         """Add where the run is kept and what it shows and saves."""
         parser.add_class_arguments(RunOptions, "run")
         parser.add_lightning_class_args(callbacks.Samples, "samples")
+        parser.add_lightning_class_args(callbacks.ModeDiagnostics, "modes")
         parser.add_lightning_class_args(callbacks.Gradients, "gradients")
         parser.add_lightning_class_args(callbacks.Checkpoints, "checkpoints")
 
@@ -126,10 +128,8 @@ class CLI(LightningCLI):
         settings.ckpt_path = None  # a config starts a run; where one goes on is said each time
         parts = [
             callbacks.RunConfig(self._parser("fit").dump(settings, skip_none=False)),
-            self._get(self.config_init, "samples"),
-            self._get(self.config_init, "gradients"),
-            # After what reports, so that a checkpoint finds the rows of its batch there.
-            self._get(self.config_init, "checkpoints"),
+            # Checkpoints after what reports, so that they find the rows of their batch there.
+            *(self._get(self.config_init, part) for part in _REPORTING),
             *progress,
         ]
         return self._instantiate_trainer(config, [callbacks.Together(parts)])
@@ -220,10 +220,10 @@ class CLI(LightningCLI):
             print(
                 f"nobody moved on the last {window.filled} batches, of a window of {window.batches}"
             )
+        if report := self._get(self.config_init, "modes").report:
+            print(report)
         final = Path(self.trainer.log_dir) / "checkpoints/final.ckpt"
-        print(
-            f"{model.batches_seen} batches, {model.samples_seen} samples seen; draw from it with:"
-        )
+        print(f"{model.batches_seen} batches, {model.samples_seen} samples seen; draw with:")
         print(f"  lightning sample --ckpt_path {final} -n 64 --out samples.png")
 
 

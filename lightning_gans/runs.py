@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -11,7 +12,15 @@ from typing import Literal
 
 from lightning_gans.errors import InputError
 
-__all__ = ["MetricsFile", "RunOptions", "claim", "discard_unstarted", "latest_checkpoint", "run_of"]
+__all__ = [
+    "MetricsFile",
+    "Records",
+    "RunOptions",
+    "claim",
+    "discard_unstarted",
+    "latest_checkpoint",
+    "run_of",
+]
 
 LAST = "checkpoints/last.ckpt"
 
@@ -157,4 +166,31 @@ class MetricsFile:
             writer = self._writer(file)
             writer.writeheader()
             writer.writerows(self.rows)
+        os.replace(partial, self.path)
+
+
+class Records:
+    """A file of one JSON object a line, in the order of their ``samples_seen``.
+
+    Args:
+        path: The file; an existing one is read and appended to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        # A line that a crash cut short has no end: it never was.
+        whole = path.read_text().split("\n")[:-1] if path.exists() else []
+        self.rows: list[dict] = [json.loads(line) for line in whole]
+
+    def append(self, row: Mapping) -> None:
+        """Write ``row``."""
+        self.rows.append(dict(row))
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def go_back_to(self, samples_seen: int) -> None:
+        """Drop what was seen later, which a resumed run will write again."""
+        self.rows = [row for row in self.rows if row["samples_seen"] <= samples_seen]
+        partial = self.path.with_suffix(".tmp")
+        partial.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
         os.replace(partial, self.path)

@@ -24,6 +24,12 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory) -> None:
+    """Classifiers are trained once for all tests, and never in the user's cache."""
+    os.environ["LIGHTNING_GANS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @dataclass
 class Answer:
     """What a command said."""

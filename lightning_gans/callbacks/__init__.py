@@ -5,6 +5,7 @@ from lightning_gans.callbacks.config import RunConfig
 from lightning_gans.callbacks.gradients import Gradients
 from lightning_gans.callbacks.lean import NoProfiler, Together
 from lightning_gans.callbacks.logger import RunLogger, finish_wandb, wandb_logger
+from lightning_gans.callbacks.modes import ModeDiagnostics
 from lightning_gans.callbacks.pictures import draw_grid, picture_of
 from lightning_gans.callbacks.predictions import Predictions
 from lightning_gans.callbacks.progress import Progress
@@ -13,6 +14,7 @@ from lightning_gans.callbacks.samples import Samples
 __all__ = [
     "Checkpoints",
     "Gradients",
+    "ModeDiagnostics",
     "NoProfiler",
     "Predictions",
     "Progress",

@@ -1,0 +1,222 @@
+"""Mode diagnostics in real runs: numbers, pictures, films, one warning, no side effects."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from lightning_gans.callbacks.known import known_modes
+from lightning_gans.callbacks.mode_pictures import draw_film
+from lightning_gans.data import CelebA, Digits, Mixture, Ring, StackedDigits
+from lightning_gans.errors import InputError
+from lightning_gans.metrics import GaussianModes
+from lightning_gans.models import GAN
+from lightning_gans.runs import MetricsFile, Records
+from lightning_gans.sampling import load_model
+from lightning_gans.seeds import Stream, mix
+from tests.conftest import TINY_IMAGES
+
+RING = [
+    "fit",
+    "--config=configs/ring.yaml",
+    "--trainer.accelerator=cpu",
+    "--data.batches_per_epoch=3",
+    "--data.batch_size=32",
+    "--trainer.max_epochs=4",
+]
+CPU = torch.device("cpu")
+# What a generator of twelve batches serves, it serves by chance.
+pytestmark = pytest.mark.filterwarnings("ignore:Mode collapse")
+
+
+def rows_of(run: str) -> list[dict]:
+    return [json.loads(line) for line in Path(run, "modes.jsonl").read_text().splitlines()]
+
+
+def test_a_run_counts_its_modes_and_shows_them(lightning):
+    answer = lightning(*RING, "--modes.every_n_epochs=2")
+    assert answer.code == 0, answer.err
+    run = Path("runs/ring/version_0")
+    rows = rows_of(run)
+    assert [row["batch"] for row in rows] == [6, 12]
+    assert all(row["protocol"] == "ring8_r1_std0.01" and row["n"] == 2500 for row in rows)
+    model = load_model(run / "checkpoints/final.ckpt")
+    source = torch.Generator().manual_seed(mix(Stream.EVALUATION, 0, 0))
+    metric = GaussianModes(Ring().law)
+    metric.update(model.sample(2500, source))
+    measured = {key: list(value) for key, value in metric.compute().items()}
+    assert {key: list(value.values()) for key, value in rows[-1]["metrics"].items()} == measured
+    assert rows[-1]["counts"] == metric.counts.tolist() and sum(rows[-1]["counts"]) == 2500
+    _, logged = MetricsFile(run / "metrics.csv").series(
+        "samples_seen", "modes/ring8_r1_std0.01_n2500/reverse_kl"
+    )
+    assert logged == pytest.approx([row["metrics"]["reverse_kl"]["value"] for row in rows])
+    assert sorted(p.name for p in (run / "modes").iterdir()) == [row["picture"] for row in rows]
+    with Image.open(run / "modes.gif") as film:
+        assert film.n_frames == 2
+    with Image.open(run / "modes.png") as curves:
+        assert curves.width > 600
+    assert f"{measured['captured_chi2'][0]:.0f} of 8 modes" in answer.out
+
+
+def test_evaluating_changes_nothing(lightning):
+    for every in ("0", "1"):
+        answer = lightning(*RING, f"--modes.every_n_epochs={every}", f"--run.experiment=m{every}")
+        assert answer.code == 0, answer.err
+    weights = [
+        torch.load(f"runs/m{every}/version_0/checkpoints/final.ckpt", weights_only=True)
+        for every in "01"
+    ]
+    for name, tensor in weights[0]["state_dict"].items():
+        assert torch.equal(tensor, weights[1]["state_dict"][name]), name
+    assert not Path("runs/m0/version_0/modes").exists()
+    assert not Path("runs/m0/version_0/modes.jsonl").exists()
+
+
+def test_a_resumed_run_has_the_rows_of_one_that_was_not_stopped(lightning):
+    whole = [*RING, "--run.experiment=whole"]
+    assert lightning(*whole).code == 0
+    assert lightning(*RING, "--run.experiment=parts", "--trainer.max_epochs=2").code == 0
+    run = Path("runs/parts/version_0")
+    # Pictures and rows of later than the checkpoint, as a kill would leave them.
+    (run / "modes/epoch_00009_samples_000099999.png").touch()
+    late = {**rows_of(run)[-1], "samples_seen": 99_999}
+    with (run / "modes.jsonl").open("a") as file:
+        file.write(json.dumps(late) + '\n{"samples_seen"')
+    answer = lightning(*RING, "--run.experiment=parts", "--ckpt_path=last")
+    assert answer.code == 0, answer.err
+    assert rows_of(run) == rows_of("runs/whole/version_0")
+    pictures = {path.name for path in (run / "modes").iterdir()}
+    assert pictures == {row["picture"] for row in rows_of(run)}
+
+
+def test_classes_are_told_by_a_trained_classifier(lightning):
+    options = ["--modes.labelled=true", "--modes.n=300", "--trainer.max_steps=2"]
+    answer = lightning("fit", *TINY_IMAGES, *options)
+    assert answer.code == 0, answer.err
+    (row,) = rows_of("runs/dcgan/version_0")
+    assert row["protocol"] == "digits32" and len(row["counts"]) == 10 and sum(row["counts"]) == 300
+    corrected = row["metrics"]["corrected"]
+    assert 0 <= corrected["low"] <= corrected["value"] <= corrected["high"] <= 10
+    with Image.open(Path("runs/dcgan/version_0/modes", row["picture"])) as picture:
+        assert picture.width >= 400
+
+
+def test_stacked_digits_have_a_thousand_modes(lightning):
+    networks = [
+        f"--model.init_args.{n}.init_args.channels=3" for n in ("generator", "discriminator")
+    ]
+    overlay = Path("stacked.yaml")
+    overlay.write_text(
+        yaml.safe_dump({"data": {"class_path": "lightning_gans.data.StackedDigits"}})
+    )
+    options = [*networks, "--modes.n=400", "--trainer.max_steps=2"]
+    answer = lightning("fit", *TINY_IMAGES, f"--config={overlay}", *options)
+    assert answer.code == 0, answer.err
+    (row,) = rows_of("runs/dcgan/version_0")
+    assert row["protocol"] == "stacked_digits32"
+    assert len(row["counts"]) == 1000 and sum(row["counts"]) == 400
+
+
+def test_real_stacked_digits_are_counted_almost_all():
+    """The perfect sampler of the laboratory itself: real images through the classifier."""
+    data = StackedDigits(batch_size=2000, triples=6000)
+    known = known_modes(data, CPU, labelled=False)
+    assert known.n == 26_000
+    for images, _ in data.train_dataloader():
+        known.update(images)
+    measured = known.metric.compute()
+    for name in ("captured", "reverse_kl"):
+        value, ideal = measured[name].value, measured[name].ideal
+        assert value == pytest.approx(ideal, rel=0.1), name
+
+
+class Collapsing(GAN):
+    """A perfect sampler of the ring, of whose modes only three are left after some time."""
+
+    at = 200
+
+    def sample(self, n, generator=None):
+        points, modes = Ring().law.sample(n, generator)
+        lost = (modes >= 3) & (self.samples_seen > self.at)
+        return torch.where(lost[:, None], Ring().law.means[0].float(), points)
+
+
+@pytest.mark.filterwarnings("always:Mode collapse")
+def test_a_loss_of_modes_is_told_once(lightning):
+    options = ["--model=tests.test_mode_diagnostics.Collapsing", "--trainer.max_epochs=6"]
+    answer = lightning(*RING, *options)
+    assert answer.code == 0, answer.err
+    assert answer.err.count("Mode collapse") == 1
+    assert "Mode collapse: 3 of 8 modes are served after 384 samples" in answer.err
+    assert "where there were 8" in answer.err
+    captured = [
+        row["metrics"]["captured_3sigma"]["value"] for row in rows_of("runs/ring/version_0")
+    ]
+    assert captured == [8, 8, 3, 3, 3, 3]
+    # A run that goes on knows that it has told already.
+    last = "--ckpt_path=last"
+    answer = lightning(*RING, *options[:1], "--trainer.max_epochs=7", last)
+    assert answer.code == 0 and "Mode collapse" not in answer.err
+
+
+def test_a_mixture_of_more_dimensions_is_drawn_as_a_histogram(tmp_path):
+    data = Mixture([[0.0, 0.0, 0.0], [9.0, 0.0, 0.0]], weights=[1.0, 3.0])
+    known = known_modes(data, CPU, labelled=False)
+    points, modes = data.law.sample(400, torch.Generator().manual_seed(0))
+    known.update(points)
+    assert torch.equal(known.metric.counts, modes.bincount())
+    known.draw(points, None, "title", tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.width > picture.height
+
+
+def test_a_film_keeps_its_last_frame_and_its_length(tmp_path):
+    frames = []
+    for shade in range(0, 250):
+        frames.append(tmp_path / f"{shade}.png")
+        Image.new("RGB", (4, 4), (shade, shade, shade)).save(frames[-1])
+    draw_film(frames, tmp_path / "film.gif")
+    with Image.open(tmp_path / "film.gif") as film:
+        assert 80 <= film.n_frames <= 100
+        film.seek(film.n_frames - 1)
+        assert film.convert("RGB").getpixel((0, 0)) == (249, 249, 249)
+
+
+def test_records_drop_what_was_cut_and_what_came_later(tmp_path):
+    path = tmp_path / "a.jsonl"
+    records = Records(path)
+    for seen in (1, 2, 3):
+        records.append({"samples_seen": seen})
+    path.write_text(path.read_text() + '{"samples_se')
+    again = Records(path)
+    assert [row["samples_seen"] for row in again.rows] == [1, 2, 3]
+    again.go_back_to(2)
+    assert Records(path).rows == again.rows == [{"samples_seen": 1}, {"samples_seen": 2}]
+
+
+@pytest.mark.parametrize(
+    ("option", "answer"),
+    [
+        ("--modes.every_n_epochs=-1", "modes.every_n_epochs is -1"),
+        ("--modes.n=0", "modes.n is 0"),
+        ("--data.modes=0", "data.modes is 0; it must be above 0"),
+        ("--data.std=0.0", "data.std is 0.0; it must be above 0"),
+    ],
+)
+def test_bad_numbers_are_refused(lightning, option, answer):
+    told = lightning(*RING, option)
+    assert told.code == 2 and answer in told.err and "Traceback" not in told.err
+    assert not Path("runs/ring").exists() or not list(Path("runs/ring").iterdir())
+
+
+def test_labels_that_are_missing_are_named(tmp_path):
+    with pytest.raises(InputError, match="labels missing: CelebA has 0 classes"):
+        known_modes(CelebA(root=str(tmp_path)), CPU, labelled=True)
+
+
+def test_unlabelled_images_are_left_alone():
+    assert known_modes(Digits(), CPU, labelled=False) is None
