@@ -29,13 +29,14 @@ RING = [
 ]
 CPU = torch.device("cpu")
 # What a generator of twelve batches serves, it serves by chance.
-pytestmark = pytest.mark.filterwarnings("ignore:Mode collapse")
+by_chance = pytest.mark.filterwarnings("ignore:Mode collapse")
 
 
 def rows_of(run: str) -> list[dict]:
     return [json.loads(line) for line in Path(run, "modes.jsonl").read_text().splitlines()]
 
 
+@by_chance
 def test_a_run_counts_its_modes_and_shows_them(lightning):
     answer = lightning(*RING, "--modes.every_n_epochs=2")
     assert answer.code == 0, answer.err
@@ -62,6 +63,7 @@ def test_a_run_counts_its_modes_and_shows_them(lightning):
     assert f"{measured['captured_chi2'][0]:.0f} of 8 modes" in answer.out
 
 
+@by_chance
 def test_evaluating_changes_nothing(lightning):
     for every in ("0", "1"):
         answer = lightning(*RING, f"--modes.every_n_epochs={every}", f"--run.experiment=m{every}")
@@ -76,6 +78,7 @@ def test_evaluating_changes_nothing(lightning):
     assert not Path("runs/m0/version_0/modes.jsonl").exists()
 
 
+@by_chance
 def test_a_resumed_run_has_the_rows_of_one_that_was_not_stopped(lightning):
     whole = [*RING, "--run.experiment=whole"]
     assert lightning(*whole).code == 0

@@ -1,0 +1,140 @@
+"""Modes of rings, grids and mixtures that shipped recipes and their rivals capture, over seeds.
+
+    python benchmarks/modes.py run [--rows recipe GAN ...] [--data ring grid ...] [--seeds 10]
+    python benchmarks/modes.py report
+
+Each run is a `lightning fit` of a shipped YAML with the row's options, in a process of its own on
+one core, two at a time; what is counted is the last line of its modes.jsonl. Runs that are in
+benchmarks/modes.jsonl are not run again.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from statistics import mean, stdev
+
+from scipy.stats import t
+
+RUNS = Path(__file__).with_suffix(".jsonl")
+DATA = {
+    "ring": ["configs/ring.yaml"],
+    "grid": ["configs/grid.yaml"],
+    "grid100": ["configs/grid.yaml", "--data.side=10"],
+    "ring, power 1": ["configs/ring.yaml", "--data.power=1.0"],
+    "10-D mixture": ["configs/mixture_random.yaml"],
+}
+PLAIN = ["--model.objective=lightning_gans.objectives.non_saturating", "--model.penalties=[]"]
+ROWS = {
+    "recipe": [],
+    "GAN": PLAIN,
+    "LSGAN": ["--model.objective=LeastSquares", "--model.penalties=[]"],
+    "WGAN-GP": [
+        "--model.objective=lightning_gans.objectives.wasserstein",
+        "--model.penalties=[{class_path: GradientPenalty}]",
+        "--model.schedule=Alternating",
+        "--model.schedule.ratio=5",
+    ],
+    "R3GAN, weights constant": ["--model.penalties=[{class_path: R1}, {class_path: R2}]"],
+    "PacGAN2": [*PLAIN, "--model.discriminator.packing=2"],
+    "Unrolled 5": [*PLAIN, "--model.update=Unrolled", "--model.update.steps=5"],
+    "GEAN 4": [*PLAIN, "--model.schedule=Accumulated", "--model.schedule.window=4"],
+}
+METRICS = ("captured_3sigma", "high_quality_3sigma", "reverse_kl", "total_variation")
+
+
+def finished() -> list[dict]:
+    """The runs on file."""
+    return [json.loads(line) for line in RUNS.read_text().splitlines()] if RUNS.exists() else []
+
+
+def play(data: str, row: str, seed: int, batches: int | None) -> dict:
+    """One run, as a user would start it; its last evaluation."""
+    folder = Path("runs/modes_study") / f"{data}_{row}_{seed}".replace(" ", "_").replace(",", "")
+    shutil.rmtree(folder, ignore_errors=True)
+    config, *options = DATA[data]
+    command = [
+        *(sys.executable, "-m", "lightning_gans", "fit", f"--config={config}", *options),
+        *(f"--seed_everything={seed}", f"--data.seed={seed}", f"--run.folder={folder}"),
+        *("--run.wandb=disabled", "--trainer.accelerator=cpu", "--trainer.log_every_n_steps=500"),
+        *("--modes.every_n_epochs=5", "--samples.every_n_epochs=1000"),
+        *ROWS[row],
+    ]
+    if batches is not None:
+        command.append(f"--trainer.max_steps={batches}")
+    started = time.perf_counter()
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    seconds = round(time.perf_counter() - started, 1)
+    found = sorted(folder.glob("*/*/modes.jsonl"))
+    last = json.loads(found[0].read_text().splitlines()[-1]) if found else None
+    if done.returncode and last is None:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
+    return {
+        **{"data": data, "row": row, "seed": seed, "seconds": seconds, "rc": done.returncode},
+        **{"batches": last["batch"], "n": last["n"], "protocol": last["protocol"]},
+        **{name: measured["value"] for name, measured in last["metrics"].items()},
+        "ideal": {name: measured["ideal"] for name, measured in last["metrics"].items()},
+    }
+
+
+def run(data: list[str], rows: list[str], seeds: range, batches: int | None, workers: int) -> None:
+    """Play what is not on file yet."""
+    known = {(done["data"], done["row"], done["seed"]) for done in finished()}
+    jobs = [(d, r, s) for s in seeds for d in data for r in rows if (d, r, s) not in known]
+    started = time.perf_counter()
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(play, *job, batches) for job in jobs]
+        for count, future in enumerate(as_completed(futures), 1):
+            with RUNS.open("a") as file:
+                file.write(json.dumps(future.result()) + "\n")
+            spent = (time.perf_counter() - started) / 60
+            left = spent / count * (len(jobs) - count)
+            print(f"{count}/{len(jobs)}, {spent:.1f} min, {left:.1f} left", flush=True)
+
+
+def interval(values: list[float], digits: int) -> str:
+    """Mean and half the 95 % interval (Student t)."""
+    half = t.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5
+    return f"{mean(values):.{digits}f} ± {half:.{digits}f}"
+
+
+def report() -> None:
+    """A table in Markdown."""
+    runs = finished()
+    print("| data | row | seeds | modes | in every seed | HQ % | reverse KL | TV | s a run |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for data in DATA:
+        for row in ROWS:
+            own = [r for r in runs if (r["data"], r["row"]) == (data, row)]
+            if len(own) < 2:
+                continue
+            modes, quality, kl, tv = ([r[name] for r in own] for name in METRICS)
+            worst = f"{min(modes):.0f}"
+            print(
+                f"| {data} | {row} | {len(own)} | {interval(modes, 1)} | {worst} | "
+                f"{interval([100 * q for q in quality], 2)} | {interval(kl, 4)} | "
+                f"{interval(tv, 4)} | {mean(r['seconds'] for r in own):.0f} |"
+            )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("run", "report"))
+    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--seeds", type=int, default=5, help="this many, from 0 (5)")
+    parser.add_argument("--batches", type=int, help="end earlier, for a try")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    if options.what == "run":
+        seeds = range(options.seeds)
+        run(options.data, options.rows, seeds, options.batches, options.workers)
+    else:
+        report()
