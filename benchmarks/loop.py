@@ -22,7 +22,7 @@ from torch.nn.functional import softplus
 from lightning_gans.__main__ import main
 
 GPU = torch.cuda.is_available()
-RING = ["--config=configs/ring.yaml"]
+RING = ["--config=configs/ring_gan.yaml"]
 DCGAN = [
     "--config=configs/dcgan.yaml",
     "--data.init_args.batch_size=128",

@@ -1,5 +1,7 @@
 """Which modes samples serve: of a law that is known, or by the classes a classifier tells."""
 
+import math
+
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
@@ -20,6 +22,7 @@ from lightning_gans.metrics.functional.modes import (
     perfect,
     resampled,
     reverse_kl,
+    spread_ideal,
     squared_radius,
     total_variation,
 )
@@ -34,6 +37,7 @@ _AGAINST_TARGET = {
 }
 _AGAINST_DATA = {"least_served": least_served, "most_served": most_served}
 _RULES = ("chi2", "3sigma")
+_SPREAD_RULE = "chi2"
 
 
 class _ModeMetric(SampleMetric):
@@ -76,6 +80,8 @@ class GaussianModes(_ModeMetric):
     * ``captured_<rule>``: modes with at least one sample of high quality; the interval ends at
       the value above, as no resampling meets a mode that was not met;
     * ``high_quality_<rule>``: the share of such samples, with its exact interval;
+    * ``spread``: mean squared distance of the ``chi2`` ones from their modes, over the dimensions:
+      below the ideal the variance within the modes has collapsed, which raises the share;
     * ``reverse_kl``, ``forward_kl``, ``js``, ``total_variation``: of the nearest modes' shares of
       all samples against the weights;
     * ``least_served``, ``most_served``: ratio of share and weight, 1 for all modes in the limit;
@@ -97,6 +103,8 @@ class GaussianModes(_ModeMetric):
         modes = torch.zeros(len(law.weights), dtype=torch.int64)
         self.add_state("counts", default=modes, dist_reduce_fx="sum")
         self.add_state("high_quality_counts", torch.stack([modes] * 2), dist_reduce_fx="sum")
+        size = torch.tensor(0.0, dtype=torch.float64)
+        self.add_state("squared_distances", default=size, dist_reduce_fx="sum")
         self.add_state("n", default=torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, points: Float[Tensor, "n d"]) -> None:
@@ -110,6 +118,8 @@ class GaussianModes(_ModeMetric):
         for counts, rule in zip(self.high_quality_counts, _RULES, strict=True):
             close = distances <= squared_radius(rule, points.shape[1])
             counts += modes[close].bincount(minlength=size).to(counts.device)
+        close = distances <= squared_radius(_SPREAD_RULE, points.shape[1])
+        self.squared_distances += distances[close].sum().to(self.squared_distances)
 
     def compute(self) -> dict[str, Measured]:
         """Each number with its ideal."""
@@ -122,6 +132,10 @@ class GaussianModes(_ModeMetric):
             hits = int(counts.sum())
             interval = binomial_interval(hits, n)
             measured[f"high_quality_{rule}"] = Measured(hits / n, quality, n, *interval)
+        dimensions = self.law.means.shape[1]
+        close = int(self.high_quality_counts[_RULES.index(_SPREAD_RULE)].sum())
+        spread = self.squared_distances.item() / (close * dimensions) if close else math.nan
+        measured["spread"] = Measured(spread, spread_ideal(_SPREAD_RULE, dimensions), n)
         return measured | self._evenness(self.counts.cpu(), n)
 
 

@@ -197,12 +197,35 @@ def test_gaussian_modes_counts_by_hand():
     assert measured["least_served"].value == 0
 
 
+@pytest.mark.parametrize("dimensions", [1, 2, 10])
+def test_spread_tells_collapsed_variance(dimensions):
+    """Which the share of high quality would praise."""
+    law, n = space(dimensions), 20_000
+    modes = law.sample(n, source())[1]
+    noise = torch.randn(n, dimensions, 1, generator=source(1), dtype=torch.float64)
+    measured = {}
+    for size in (1.0, 0.5):
+        metric = GaussianModes(law)
+        metric.update(law.means[modes] + size * (law.scales[modes] @ noise)[..., 0])
+        measured[size] = metric.compute()
+    # The mean of d squared normals over d has a variance of 2 / d.
+    error = 4 * math.sqrt(2 / (dimensions * n))
+    assert measured[1.0]["spread"].value == pytest.approx(measured[1.0]["spread"].ideal, abs=error)
+    assert measured[0.5]["spread"].value == pytest.approx(0.25, abs=error)
+    assert measured[0.5]["high_quality_chi2"].value > measured[1.0]["high_quality_chi2"].value
+    radius = squared_radius("chi2", dimensions)
+    law = stats.chi2(dimensions)
+    mean = law.expect(lambda x: x, lb=0, ub=radius, conditional=True) / dimensions
+    assert measured[1.0]["spread"].ideal == pytest.approx(mean, rel=1e-6)
+
+
 def test_gaussian_modes_of_nothing_but_nan():
     metric = GaussianModes(ring())
     metric.update(torch.full((5, 2), math.nan))
     measured = metric.compute()
     assert measured["captured_chi2"][0:1] + measured["captured_chi2"][2:] == (0, 5, 0, 0)
     assert measured["high_quality_chi2"].value == 0
+    assert math.isnan(measured["spread"].value)
     assert math.isnan(measured["reverse_kl"].value)
 
 

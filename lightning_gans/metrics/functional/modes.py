@@ -32,6 +32,7 @@ __all__ = [
     "perfect",
     "resampled",
     "reverse_kl",
+    "spread_ideal",
     "squared_radius",
     "total_variation",
 ]
@@ -97,6 +98,17 @@ def high_quality_ideal(rule: str, dimensions: int) -> float:
     from scipy.special import gammainc
 
     return float(gammainc(dimensions / 2, squared_radius(rule, dimensions) / 2))
+
+
+def spread_ideal(rule: str, dimensions: int) -> float:
+    """Mean squared distance of high-quality samples of the true law, over the dimensions.
+
+    Their law is a chi-square cut off at the radius r^2: P(chi2_{d+2} <= r^2) / P(chi2_d <= r^2).
+    """
+    from scipy.special import gammainc
+
+    half = squared_radius(rule, dimensions) / 2
+    return float(gammainc(dimensions / 2 + 1, half) / gammainc(dimensions / 2, half))
 
 
 def captured(counts: Counts) -> Int64[Tensor, "*draws"]:
