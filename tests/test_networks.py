@@ -348,3 +348,15 @@ def test_perceptrons_may_start_orthogonal():
                 assert (sizes - 1.4).abs().max().item() < 1e-5 and not layer.bias.any()
     free = networks.MLPGenerator((2,), 6, (8, 8), "tanh", "linear")
     assert torch.linalg.svdvals(free.layers[0].weight).std().item() > 0.01
+
+
+def test_a_generator_without_norm_keeps_the_size_of_its_maps():
+    torch.manual_seed(0)
+    network, maps = networks.DCGANGenerator(64, 3, 64, 32, norm="none"), []
+    for layer in network.layers[:-1]:
+        if isinstance(layer, nn.ConvTranspose2d):
+            layer.register_forward_hook(lambda _, __, out: maps.append(out.square().mean().item()))
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network.layers)
+    network(torch.randn(256, 64))
+    # He: the square of a map is 2, twice the half that a ReLU lets through; borders sum less.
+    assert maps[0] == pytest.approx(2, rel=0.1) and all(1.2 < size < 2.4 for size in maps)

@@ -41,6 +41,16 @@ def _initialise(network: nn.Module) -> None:
     network.to(memory_format=torch.channels_last)
 
 
+def _keep_size(network: nn.Module) -> None:
+    """Weights N(0, 2 / n) of transposed convolutions whose outputs sum n (He et al., 2015)."""
+    for module in network.modules():
+        if isinstance(module, nn.ConvTranspose2d):
+            # Of a kernel's places the stride leaves every second one, the first layer only one.
+            places = (module.kernel_size[0] // module.stride[0]) ** 2
+            summed = module.in_channels * (places if module.stride[0] > 1 else 1)
+            nn.init.normal_(module.weight, 0.0, (2 / summed) ** 0.5)
+
+
 class DCGANGenerator(Generator):
     """DCGAN generator (Radford et al., 2016): transposed convolutions, batch norm, ReLU, tanh.
 
@@ -49,6 +59,8 @@ class DCGANGenerator(Generator):
         channels: Channels of the image.
         latent_dim: Size of the latents.
         base_channels: Channels of the hidden map with the most pixels; each halving doubles them.
+        norm: Of the hidden maps. Without it weights start so that maps keep their size (He et al.,
+            2015): at N(0, 0.02) they would vanish.
 
     Raises:
         InputError: ``image_size`` is another, or another size below 1.
@@ -60,6 +72,7 @@ class DCGANGenerator(Generator):
         channels: int = 1,
         latent_dim: int = 100,
         base_channels: int = 64,
+        norm: Literal["batch", "none"] = "batch",
     ) -> None:
         super().__init__(latent_dim)
         self.event_shape = (channels, image_size, image_size)
@@ -67,10 +80,13 @@ class DCGANGenerator(Generator):
         layers: list[nn.Module] = []
         for i, width in enumerate(widths):
             size = (latent_dim, width, 4, 1, 0) if i == 0 else (widths[i - 1], width, 4, 2, 1)
-            layers += [nn.ConvTranspose2d(*size, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            layers += [nn.ConvTranspose2d(*size, bias=norm == "none"), *_NORMS[norm](width)]
+            layers.append(nn.ReLU())
         layers += [nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         _initialise(self)
+        if norm == "none":
+            _keep_size(self)
 
     def forward(self, latents: Latents) -> Events:
         """Images (batch, channels, image_size, image_size) in [-1, 1]."""
