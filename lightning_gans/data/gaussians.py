@@ -82,9 +82,9 @@ def overlapping(law: Gaussians, deviations: float = 3.0) -> list[tuple[int, int]
     offsets = law.means[:, None] - law.means
     lengths = offsets.norm(dim=2)
     directions = offsets / lengths.clamp(min=torch.finfo(lengths.dtype).tiny)[..., None]
-    # The standard deviation of mode i along a direction u is |L_i^T u|.
-    along = torch.einsum("iab,ija->ijb", law.scales, directions).norm(dim=2)
-    meet = lengths < deviations * (along + along.T)
+    # The line along u leaves the ellipsoid of one deviation at 1 / |L^-1 u| from its centre.
+    along = torch.einsum("iab,ijb->ija", torch.linalg.inv(law.scales), directions).norm(dim=2)
+    meet = lengths * along * along.T < deviations * (along + along.T)
     return [(i, j) for i, j in meet.nonzero().tolist() if i < j]
 
 

@@ -43,7 +43,7 @@ class SampleMetric(Metric, ABC):
 
 
 class Keeping(SampleMetric, ABC):
-    """Keeps all samples and their classes."""
+    """Keeps all samples that are finite, and their classes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,13 +54,14 @@ class Keeping(SampleMetric, ABC):
         """Take in samples.
 
         Args:
-            samples: (n, d) features, or images, all finite.
+            samples: (n, d) features, or images; those that are not finite are left out.
             labels: Their classes (n,), from 0; None: all of one class.
         """
         if labels is None:
             labels = torch.zeros(len(samples), dtype=torch.int64, device=samples.device)
-        self.samples.append(samples.detach())
-        self.labels.append(labels)
+        finite = samples.flatten(1).isfinite().all(1)
+        self.samples.append(samples.detach()[finite])
+        self.labels.append(labels[finite])
 
     def _all(self) -> tuple[Tensor, Tensor]:
         """All samples and their classes, on the CPU."""

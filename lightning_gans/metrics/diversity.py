@@ -8,8 +8,8 @@ from lightning_gans.errors import InputError
 from lightning_gans.metrics.base import Keeping, SampleMetric
 from lightning_gans.metrics.functional.birthday import (
     birthday_support,
-    close_pairs,
     duplicate_distance,
+    duplicates,
 )
 from lightning_gans.metrics.functional.distances import Points, nearest
 from lightning_gans.metrics.functional.diversity import Kinds, ms_ssim, pairwise_distance, vendi
@@ -25,7 +25,7 @@ class NDB(SampleMetric):
     """Share of statistically different bins, and the divergence of the bins' shares.
 
     ``compute()`` gives ``ndb``, NDB / K with the level of the tests, 0.05, as its ideal, and
-    ``ndb_js`` in nats. Samples that are not finite are in no bin, but part of n.
+    ``ndb_js`` in nats. Samples that are not finite make a further bin, which is different.
 
     Args:
         train: Training samples (n, d), all finite; k-means finds the bins on them.
@@ -60,7 +60,10 @@ class NDB(SampleMetric):
     def compute(self) -> dict[str, Measured]:
         """Each number with its ideal."""
         n = self._refuse_none(int(self.n))
-        counts, train, bins = self.counts.cpu(), self.train_counts, len(self.centres)
+        bins = len(self.centres)
+        # What is not finite is a bin of its own, which is empty in training.
+        train = torch.cat([self.train_counts, torch.tensor([0])])
+        counts = torch.cat([self.counts, (self.n - self.counts.sum())[None]]).cpu()
         ideal = ndb_js_ideal(bins, int(train.sum()), n)
         return {
             "ndb": Measured(ndb(train, counts, _ALPHA) / bins, _ALPHA, n),
@@ -87,18 +90,20 @@ class Birthday(Keeping):
         super().__init__()
         real = real.detach().cpu()
         self.distance = duplicate_distance(real, quantile)
-        self.real_close, self.real_n = close_pairs(real, self.distance), len(real)
+        self.real = duplicates(real, self.distance)
 
     def compute(self) -> dict[str, Measured]:
         """Each number with its ideal."""
         features, _ = self._all()
         if (n := len(features)) < 2:
             raise InputError("Birthday has seen 1 sample; pairs need at least 2")
-        close = close_pairs(features, self.distance)
-        real_share = self.real_close / (self.real_n * (self.real_n - 1) / 2)
+        found = duplicates(features, self.distance)
+        share, real_share = (
+            part.sum().item() / (len(part) * (len(part) - 1)) for part in (found, self.real)
+        )
         return {
-            "support": birthday_support(close, n, self.real_close, self.real_n),
-            "duplicates": Measured(close / (n * (n - 1) / 2), real_share, n),
+            "support": birthday_support(found, self.real),
+            "duplicates": Measured(share, real_share, n),
         }
 
 

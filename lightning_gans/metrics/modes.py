@@ -9,7 +9,7 @@ from torch import Tensor
 from lightning_gans.data.gaussians import Gaussians
 from lightning_gans.errors import InputError
 from lightning_gans.metrics.base import SampleMetric
-from lightning_gans.metrics.functional.corrected import Confusion, corrected_count
+from lightning_gans.metrics.functional.corrected import Confusion, check_counted, corrected_count
 from lightning_gans.metrics.functional.measured import Measured, binomial_interval
 from lightning_gans.metrics.functional.modes import (
     captured,
@@ -41,11 +41,19 @@ _SPREAD_RULE = "chi2"
 
 
 class _ModeMetric(SampleMetric):
-    """Compares the modes' shares with those of the data and of a target, both (K,)."""
+    """Compares the modes' shares with those of the data and of a target, both (K,).
 
-    def __init__(self, data: Float64[Tensor, " K"], target: Float64[Tensor, " K"]) -> None:
+    Ideals are of samples told with the shares ``told`` (K,), the data's own where nobody errs.
+    """
+
+    def __init__(
+        self,
+        data: Float64[Tensor, " K"],
+        target: Float64[Tensor, " K"],
+        told: Float64[Tensor, " K"],
+    ) -> None:
         super().__init__()
-        self._data, self._target = data, target
+        self._data, self._target, self._told = data, target, told
         self._ideals: dict[int, dict[str, float]] = {}
 
     def _evenness(self, counts: Int64[Tensor, " K"], n: int) -> dict[str, Measured]:
@@ -56,7 +64,7 @@ class _ModeMetric(SampleMetric):
         }
         if n not in self._ideals:
             self._ideals[n] = {
-                name: perfect(statistic, self._data, target, n)[0]
+                name: perfect(statistic, self._told, target, n)[0]
                 for name, (statistic, target) in statistics.items()
             }
         return {
@@ -65,7 +73,7 @@ class _ModeMetric(SampleMetric):
         }
 
     def _captured(self, counts: Int64[Tensor, " K"], ideal: float, n: int) -> Measured:
-        """Modes with a sample; as low as as many samples of the same shares might have it."""
+        """Modes with a sample; as low as as many samples drawn again from them might have it."""
         value = float(captured(counts))
         low = captured(resampled(counts)).double().quantile(0.025).item()
         # Modes that were not met cannot be drawn again, so chance has no upper end to be found.
@@ -98,7 +106,7 @@ class GaussianModes(_ModeMetric):
     """
 
     def __init__(self, law: Gaussians) -> None:
-        super().__init__(law.weights, law.weights)
+        super().__init__(law.weights, law.weights, law.weights)
         self.law = law
         modes = torch.zeros(len(law.weights), dtype=torch.int64)
         self.add_state("counts", default=modes, dist_reduce_fx="sum")
@@ -148,8 +156,10 @@ class ClassModes(_ModeMetric):
     * ``corrected``: modes without those seen by errors alone, with a 95 % interval
       (`functional.corrected`, which says what it assumes);
     * ``reverse_kl``, ``forward_kl``, ``js``, ``total_variation``: against the target;
-    * ``least_served``, ``most_served``: ratio of the share and that of the data; the ideal is what
-      a perfect sampler has at this n.
+    * ``least_served``, ``most_served``: ratio of the share and that of the data.
+
+    Ideals are those of a perfect sampler at this n, read by the same classifier; that of
+    ``corrected`` by one that does not err.
 
     Args:
         law: Shares of the modes in the data, (C,) for classes, (C, C, C) for triples, summing to 1.
@@ -160,7 +170,7 @@ class ClassModes(_ModeMetric):
         counts: Samples told of each mode, of the shape of ``law``.
 
     Raises:
-        InputError: The shapes disagree, or shares do not sum to 1.
+        InputError: The shapes disagree, shares do not sum to 1, or a class is in no held-out image.
     """
 
     def __init__(
@@ -170,15 +180,16 @@ class ClassModes(_ModeMetric):
         target: Float[Tensor, "*modes"] | None = None,
     ) -> None:
         target = torch.full_like(law, 1 / law.numel()) if target is None else target
-        if law.shape != (len(confusion),) * law.ndim:
-            raise InputError(
-                f"law has the shape {tuple(law.shape)}; with a confusion of {len(confusion)} "
-                f"classes each dimension must be {len(confusion)}"
-            )
         for name, shares in {"law": law, "target": target}.items():
             if not abs(shares.double().sum().item() - 1) < 1e-4:
                 raise InputError(f"{name} sums to {shares.sum().item():.6g}; shares must sum to 1")
-        super().__init__(law.double().flatten(), target.double().flatten())
+        check_counted(torch.zeros(law.shape), confusion)
+        rates = (confusion / confusion.sum(1, keepdim=True)).double().cpu()
+        told = law.double()
+        for _ in range(law.ndim):
+            # The first class goes to the end, where it is told; after all of them it is first.
+            told = torch.einsum("a...,ab->...b", told, rates)
+        super().__init__(law.double().flatten(), target.double().flatten(), told.flatten())
         self.law, self.confusion = law, confusion.cpu()
         zeros = torch.zeros(law.shape, dtype=torch.int64)
         self.add_state("counts", default=zeros, dist_reduce_fx="sum")
@@ -193,10 +204,11 @@ class ClassModes(_ModeMetric):
         """Each number with its ideal."""
         counts = self.counts.cpu()
         n = self._refuse_none(int(counts.sum()))
-        flat, ideal = counts.flatten(), captured_ideal(self._data, n)
+        flat = counts.flatten()
         value, low, high = corrected_count(counts, self.confusion)
+        ideal = captured_ideal(self._data, n)
         return {
-            "captured": self._captured(flat, ideal, n),
+            "captured": self._captured(flat, captured_ideal(self._told, n), n),
             "corrected": Measured(float(value), ideal, n, float(low), float(high)),
             **self._evenness(flat, n),
         }

@@ -55,9 +55,10 @@ def start_narrow(network: nn.Module) -> None:
     """Weights N(0, 0.02), cut at two deviations in convolutions; biases 0 (compare_gan, PacGAN).
 
     Args:
-        network: Its convolutions and linear layers are changed; it is channels-last afterwards.
+        network: The convolutions and linear layers of its ``layers`` are changed, but not what is
+            inside others; it is channels-last afterwards.
     """
-    for module in network.modules():
+    for module in network.layers:
         if isinstance(module, nn.Conv2d):
             nn.init.trunc_normal_(module.weight, 0.0, 0.02, -0.04, 0.04)
         elif isinstance(module, nn.Linear | nn.ConvTranspose2d):

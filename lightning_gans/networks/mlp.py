@@ -37,7 +37,7 @@ def _perceptron(
 def _orthogonal(network: nn.Module, gain: float | None) -> None:
     """Weights orthogonal (Saxe et al., 2014) times ``gain``, biases 0; None changes nothing."""
     if gain is not None:
-        for module in network.modules():
+        for module in network.layers:
             if isinstance(module, nn.Linear):
                 nn.init.orthogonal_(module.weight, gain)
                 nn.init.zeros_(module.bias)

@@ -1,7 +1,8 @@
 """The small pair of PacGAN's stacked-MNIST experiment (Lin et al., 2018), after Metz et al. (2017).
 
 As in the authors' code (unrolled_GAN_experiment): a discriminator far smaller than the generator,
-so that a plain GAN drops modes. Every convolution is 3 x 3, and halves or doubles the pixels.
+so that a plain GAN drops modes. Every convolution is 3 x 3; all but the last of
+the generator halve or double the pixels, 7 being half of 14 and twice 4 but one.
 """
 
 from itertools import pairwise

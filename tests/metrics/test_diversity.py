@@ -13,9 +13,9 @@ from lightning_gans.errors import InputError
 from lightning_gans.metrics import NDB, Birthday, ImageSimilarity, PairwiseDistance, Vendi
 from lightning_gans.metrics.functional import (
     birthday_support,
-    close_pairs,
     collision_probability,
     duplicate_distance,
+    duplicates,
     kmeans,
     ms_ssim,
     ndb,
@@ -48,7 +48,7 @@ def test_distances_by_blocks_are_those_of_all_pairs(n, offset):
     assert_close(nearest_others(points), (whole + 1e9 * torch.eye(n)).amin(1), rtol=1e-6, atol=1e-9)
     for distance in (1.5, 3.0):
         expected = int((whole[tuple(torch.triu_indices(n, n, 1))] <= distance).sum())
-        assert close_pairs(points, distance) == expected > 0
+        assert duplicates(points, distance).sum() == 2 * expected > 0
     centres = points[:7]
     assert torch.equal(nearest(points, centres), whole[:, :7].argmin(1))
 
@@ -123,6 +123,9 @@ def test_ndb_metric():
     metric.reset()
     metric.update(other[1:] * 0.5)
     assert metric.compute()["ndb"].value > 0.5
+    metric.reset()
+    metric.update(torch.full((1000, 4), math.nan))
+    assert metric.compute()["ndb"].value == 21 / 20  # all bins, and that of what is not finite
     with pytest.raises(InputError, match="bins is 31; it must be 1 to 30, the number of points"):
         NDB(train[:30], bins=31)
 
@@ -138,18 +141,46 @@ def test_collision_probability():
 def test_the_support_of_atoms_lies_in_its_interval(atoms, draws):
     real = normal(1000, 8)
     distance = duplicate_distance(real)
-    background = close_pairs(real, distance)
-    assert background >= 5  # 1 % of the real samples have such a neighbour
+    background = duplicates(real, distance)
+    assert background.sum() >= 10  # 1 % of the real samples have such a neighbour
     generator = torch.Generator().manual_seed(atoms)
     hits, places = 0, normal(atoms, 8, seed=2)
     for _ in range(20):
         chosen = torch.randint(atoms, (draws,), generator=generator)
         noise = 1e-3 * torch.randn(draws, 8, dtype=torch.float64, generator=generator)
-        close = close_pairs(places[chosen] + noise, distance)
-        support = birthday_support(close, draws, background, 1000)
+        found = duplicates(places[chosen] + noise, distance)
+        support = birthday_support(found, background)
         assert support.low <= support.value <= support.high
         hits += support.low <= atoms <= support.high
     assert hits >= 17
+
+
+@pytest.mark.parametrize("case", ["one atom of a tenth", "power law"])
+def test_the_support_of_unequal_atoms_lies_in_its_interval(case):
+    """Where pairs share samples, they are no Poisson count."""
+    shares = torch.arange(1, 1001, dtype=torch.float64).reciprocal()
+    if case == "one atom of a tenth":
+        shares = torch.cat([torch.full((100_000,), 9e-6), torch.tensor([0.1])]).double()
+    shares = shares / shares.sum()
+    truth = 1 / shares.square().sum().item()
+    nothing = torch.zeros(1000, dtype=torch.int64)
+    generator, hits = torch.Generator().manual_seed(0), 0
+    for _ in range(100):
+        atoms = torch.multinomial(shares, 1000, replacement=True, generator=generator)
+        found = atoms.bincount()[atoms] - 1
+        support = birthday_support(found, nothing)
+        hits += support.low <= truth <= support.high
+    assert 88 <= hits <= 100
+
+
+def test_what_is_not_finite_is_left_out_of_pairs():
+    points = normal(40, 8, seed=3).repeat(5, 1)
+    measured = []
+    for spoilt in (points, torch.cat([points, torch.full((1, 8), math.nan)])):
+        for metric in (Birthday(normal(500, 8)), Vendi(), PairwiseDistance()):
+            metric.update(spoilt)
+            measured.append(metric.compute())
+    assert measured[:3] == measured[3:]
 
 
 def test_real_data_have_no_known_end():

@@ -226,7 +226,8 @@ def test_gaussian_modes_of_nothing_but_nan():
     assert measured["captured_chi2"][0:1] + measured["captured_chi2"][2:] == (0, 5, 0, 0)
     assert measured["high_quality_chi2"].value == 0
     assert math.isnan(measured["spread"].value)
-    assert math.isnan(measured["reverse_kl"].value)
+    for name in ("reverse_kl", "forward_kl", "js", "total_variation"):
+        assert math.isnan(measured[name].value), name
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -291,7 +292,7 @@ def test_class_modes_of_single_classes():
     [
         (
             lambda: ClassModes(uniform(9), torch.eye(10, dtype=torch.int64)),
-            r"law has the shape \(9,\); with a confusion of 10 classes",
+            r"counts have the shape \(9,\); with a confusion of 10 classes",
         ),
         (lambda: ClassModes(DIGITS * 2, torch.eye(10, dtype=torch.int64)), "law sums to 2"),
         (

@@ -5,9 +5,9 @@ Random numbers come from generators of their own: measuring leaves training as i
 
 from lightning_gans.metrics.functional.birthday import (
     birthday_support,
-    close_pairs,
     collision_probability,
     duplicate_distance,
+    duplicates,
 )
 from lightning_gans.metrics.functional.corrected import Corrected, corrected_count
 from lightning_gans.metrics.functional.diversity import (
@@ -40,10 +40,10 @@ __all__ = [
     "birthday_support",
     "captured",
     "captured_ideal",
-    "close_pairs",
     "collision_probability",
     "corrected_count",
     "duplicate_distance",
+    "duplicates",
     "forward_kl",
     "high_quality",
     "high_quality_ideal",

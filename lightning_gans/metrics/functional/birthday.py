@@ -2,11 +2,17 @@
 
 import math
 
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
 from lightning_gans.errors import InputError
 from lightning_gans.metrics.functional.distances import Points, blocks, nearest_others
 from lightning_gans.metrics.functional.measured import Measured, poisson_interval
 
-__all__ = ["birthday_support", "close_pairs", "collision_probability", "duplicate_distance"]
+__all__ = ["birthday_support", "collision_probability", "duplicate_distance", "duplicates"]
+
+Duplicates = Int64[Tensor, " n"]
 
 
 def collision_probability(support: int, draws: int) -> float:
@@ -32,18 +38,34 @@ def duplicate_distance(real: Points, quantile: float = 0.01) -> float:
     return nearest_others(real).quantile(quantile).item()
 
 
-def close_pairs(points: Points, distance: float) -> int:
-    """Pairs of points not farther apart than ``distance``."""
-    found = 0
-    for _, squares in blocks(points):
-        # Pairs inside the block are there twice, and each point with itself once.
-        near = squares <= distance**2
-        inside = near[:, : len(near)]
-        found += int(near.sum()) - int(inside.tril().sum())
+def duplicates(points: Points, distance: float) -> Duplicates:
+    """How many others are not farther than ``distance`` from each point (n,)."""
+    found = torch.zeros(len(points), dtype=torch.int64)
+    for first, squares in blocks(points):
+        near, past = squares <= distance**2, first + len(squares)
+        found[first:past] += near.sum(1) - 1
+        found[past:] += near[:, len(near) :].sum(0)
     return found
 
 
-def birthday_support(close: int, draws: int, real_close: int, real_draws: int) -> Measured:
+def _pairs(found: Duplicates) -> tuple[float, float, float]:
+    """Pairs of duplicates, and a 95 % interval of their mean.
+
+    Pairs that share a sample come together: where some samples have many duplicates the pairs vary
+    more than a Poisson count. Its exact interval is widened by that ratio of variances, which the
+    pairs of pairs that share a sample tell: Var(c) = E(c) + 2 (E(shared) - what chance shares).
+    """
+    n, pairs = len(found), found.sum().item() / 2
+    if pairs == 0:
+        return 0.0, *poisson_interval(0)
+    chance = pairs / (n * (n - 1) / 2)
+    shared = (found * (found - 1)).sum().item() / 2 - n * (n - 1) * (n - 2) / 2 * chance**2
+    ratio = max(1.0, 1 + 2 * shared / pairs)
+    low, high = poisson_interval(pairs / ratio)
+    return pairs, low * ratio, high * ratio
+
+
+def birthday_support(generated: Duplicates, real: Int64[Tensor, " real"]) -> Measured:
     """An estimate of the support from near-duplicates (after Arora and Zhang, 2017).
 
     Of s samples of N equally likely atoms, s(s - 1)/2 / N pairs are equal on average. Pairs that
@@ -51,18 +73,18 @@ def birthday_support(close: int, draws: int, real_close: int, real_draws: int) -
     are not equally likely, it is 1 / sum_i p_i^2, which is below their number.
 
     Args:
-        close: Pairs of generated samples within the duplicates' distance.
-        draws: Generated samples.
-        real_close: Pairs of real samples within it.
-        real_draws: Real samples.
+        generated: Duplicates of each generated sample (`duplicates`).
+        real: Those of each real sample, at the same distance.
 
     Returns:
         The support, infinite if there are no more duplicates than in real data; its interval joins
-        exact Poisson intervals of both counts, so it covers in 95 % of cases or more.
+        those of both numbers of pairs.
     """
+    draws = len(generated)
     pairs = draws * (draws - 1) / 2
-    scale = pairs / (real_draws * (real_draws - 1) / 2)
-    (low, high), (real_low, real_high) = poisson_interval(close), poisson_interval(real_close)
+    scale = pairs / (len(real) * (len(real) - 1) / 2)
+    close, low, high = _pairs(generated)
+    real_close, real_low, real_high = _pairs(real)
 
     def support(excess: float) -> float:
         return pairs / excess if excess > 0 else math.inf

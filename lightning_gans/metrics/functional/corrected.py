@@ -12,7 +12,14 @@ from torch import Tensor
 
 from lightning_gans.errors import InputError
 
-__all__ = ["Confusion", "Corrected", "corrected_count", "leakage", "plausible"]
+__all__ = [
+    "Confusion",
+    "Corrected",
+    "check_counted",
+    "corrected_count",
+    "leakage",
+    "plausible",
+]
 
 Confusion = Int64[Tensor, "C C"]
 Rates = Float64[Tensor, "draws C C"]
@@ -107,7 +114,12 @@ def _true(counts: Tensor, rates: Rates) -> Spread:
     return true
 
 
-def _check(counts: Tensor, confusion: Tensor) -> None:
+def check_counted(counts: Tensor, confusion: Tensor) -> None:
+    """Refuse counts that a confusion says nothing of.
+
+    Raises:
+        InputError: The shapes disagree, or a class is missing from the confusion.
+    """
     classes = len(confusion)
     if counts.shape != (classes,) * counts.ndim:
         raise InputError(
@@ -144,7 +156,7 @@ def corrected_count(counts: Counted, confusion: Confusion, seed: int = 0) -> Cor
     """
     from scipy.stats import nbinom
 
-    _check(counts, confusion)
+    check_counted(counts, confusion)
     source = torch.Generator().manual_seed(seed)
     rates = plausible(confusion, _DRAWS, source)
     leaks, _ = leakage(_true(counts.double(), rates[:1]), rates[1:])

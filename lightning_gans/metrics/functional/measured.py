@@ -34,7 +34,7 @@ def binomial_interval(hits: int, n: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def poisson_interval(count: int) -> tuple[float, float]:
+def poisson_interval(count: int | float) -> tuple[float, float]:
     """Exact 95 % interval of the mean of a Poisson ``count`` (Garwood, 1936)."""
     from scipy.special import gammaincinv
 

@@ -144,7 +144,8 @@ def reverse_kl(counts: Counts, target: Target) -> Num[Tensor, "*draws"]:
 
 def forward_kl(counts: Counts, target: Target) -> Num[Tensor, "*draws"]:
     """KL(target || generated), finite by counts + 1/2 (Krichevsky and Trofimov, 1981)."""
-    return _kl(target.double(), _shares(counts.double() + 0.5))
+    found = _kl(target.double(), _shares(counts.double() + 0.5))
+    return found.masked_fill(counts.sum(-1) == 0, math.nan)
 
 
 def js(counts: Counts, target: Target) -> Num[Tensor, "*draws"]:
