@@ -3,12 +3,13 @@
 import csv
 import io
 import json
+import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lightning_gans.errors import InputError
 
@@ -169,6 +170,13 @@ class MetricsFile:
         os.replace(partial, self.path)
 
 
+def _finite(value: Any) -> Any:
+    """A copy with None for numbers that are not finite."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 class Records:
     """A file of one JSON object a line, in the order of their ``samples_seen``.
 
@@ -183,14 +191,15 @@ class Records:
         self.rows: list[dict] = [json.loads(line) for line in whole]
 
     def append(self, row: Mapping) -> None:
-        """Write ``row``."""
-        self.rows.append(dict(row))
+        """Write ``row``; numbers that are not finite, which JSON does not know, become null."""
+        row = _finite(row)
+        self.rows.append(row)
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
-    def go_back_to(self, samples_seen: int) -> None:
-        """Drop what was seen later, which a resumed run will write again."""
-        self.rows = [row for row in self.rows if row["samples_seen"] <= samples_seen]
+    def keep(self, wanted: Callable[[dict], bool]) -> None:
+        """Drop the other rows, which a resumed run will write again or would not have written."""
+        self.rows = [row for row in self.rows if wanted(row)]
         partial = self.path.with_suffix(".tmp")
         partial.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
         os.replace(partial, self.path)

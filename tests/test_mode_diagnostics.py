@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from lightning_gans.callbacks.known import known_modes
-from lightning_gans.callbacks.mode_pictures import draw_film
+from lightning_gans.callbacks.mode_pictures import draw_film, standardised
 from lightning_gans.data import CelebA, Digits, Mixture, Ring, StackedDigits
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import GaussianModes
@@ -26,7 +26,9 @@ RING = [
     "--data.batches_per_epoch=3",
     "--data.batch_size=32",
     "--trainer.max_epochs=4",
+    "--modes.every_n_epochs=1",
 ]
+LAST = ["--ckpt_path=last"]
 CPU = torch.device("cpu")
 # What a generator of twelve batches serves, it serves by chance.
 by_chance = pytest.mark.filterwarnings("ignore:Mode collapse")
@@ -63,17 +65,23 @@ def test_a_run_counts_its_modes_and_shows_them(lightning):
     assert f"{measured['captured_chi2'][0]:.0f} of 8 modes" in answer.out
 
 
-@by_chance
 def test_evaluating_changes_nothing(lightning):
+    """With batch norm, whose statistics know of each pass, and a penalty of random points."""
     for every in ("0", "1"):
-        answer = lightning(*RING, f"--modes.every_n_epochs={every}", f"--run.experiment=m{every}")
+        options = ["--model.penalties+=GradientPenalty", "--modes.labelled=true", "--modes.n=90"]
+        options += ["--trainer.max_epochs=3", "--trainer.limit_train_batches=2"]
+        options += [f"--modes.every_n_epochs={every}", f"--run.experiment=m{every}"]
+        answer = lightning("fit", *TINY_IMAGES, *options)
         assert answer.code == 0, answer.err
-    weights = [
+    one, other = (
         torch.load(f"runs/m{every}/version_0/checkpoints/final.ckpt", weights_only=True)
         for every in "01"
-    ]
-    for name, tensor in weights[0]["state_dict"].items():
-        assert torch.equal(tensor, weights[1]["state_dict"][name]), name
+    )
+    assert any("running_mean" in name for name in one["state_dict"])
+    for name, tensor in one["state_dict"].items():
+        assert torch.equal(tensor, other["state_dict"][name]), name
+    assert torch.equal(one["rng_state"]["cpu"], other["rng_state"]["cpu"])
+    assert len(rows_of("runs/m1/version_0")) == 3
     assert not Path("runs/m0/version_0/modes").exists()
     assert not Path("runs/m0/version_0/modes.jsonl").exists()
 
@@ -96,11 +104,41 @@ def test_a_resumed_run_has_the_rows_of_one_that_was_not_stopped(lightning):
     assert pictures == {row["picture"] for row in rows_of(run)}
 
 
+@by_chance
+def test_a_resumed_run_has_no_row_that_was_out_of_turn(lightning):
+    every = "--modes.every_n_epochs=3"
+    for name, epochs, resume in (("whole", 6, []), ("parts", 4, []), ("parts", 6, LAST)):
+        options = [f"--run.experiment={name}", f"--trainer.max_epochs={epochs}", *resume]
+        answer = lightning(*RING, every, *options)
+        assert answer.code == 0, answer.err
+        if epochs == 4:
+            assert [row["batch"] for row in rows_of("runs/parts/version_0")] == [9, 12]
+    rows = rows_of("runs/parts/version_0")
+    assert rows == rows_of("runs/whole/version_0") and [row["batch"] for row in rows] == [9, 18]
+
+
+@by_chance
+def test_a_run_killed_at_the_end_of_an_epoch_evaluates_it_when_it_goes_on(lightning):
+    """The checkpoint of an epoch's last batch is older than the epoch's evaluation."""
+    assert lightning(*RING, "--run.experiment=whole").code == 0
+    run = Path("runs/parts/version_0")
+    assert lightning(*RING, "--run.experiment=parts", "--trainer.max_epochs=2").code == 0
+    last = run / "checkpoints/last.ckpt"
+    content = torch.load(last, weights_only=True)
+    assert content["modes"]["evaluated_at"] == 6
+    content["modes"]["evaluated_at"] = 3
+    torch.save(content, last)
+    assert lightning(*RING, "--run.experiment=parts", *LAST).code == 0
+    assert rows_of(run) == rows_of("runs/whole/version_0")
+
+
 def test_classes_are_told_by_a_trained_classifier(lightning):
     options = ["--modes.labelled=true", "--modes.n=300", "--trainer.max_steps=2"]
     answer = lightning("fit", *TINY_IMAGES, *options)
     assert answer.code == 0, answer.err
     (row,) = rows_of("runs/dcgan/version_0")
+    assert row["oracle"]["name"] == "digits32" and 0.96 < row["oracle"]["accuracy"] <= 1
+    assert len(row["oracle"]["digest"]) == 64
     assert row["protocol"] == "digits32" and len(row["counts"]) == 10 and sum(row["counts"]) == 300
     corrected = row["metrics"]["corrected"]
     assert 0 <= corrected["low"] <= corrected["value"] <= corrected["high"] <= 10
@@ -154,7 +192,9 @@ def test_a_loss_of_modes_is_told_once(lightning):
     answer = lightning(*RING, *options)
     assert answer.code == 0, answer.err
     assert answer.err.count("Mode collapse") == 1
-    assert "Mode collapse: 3 of 8 modes are served after 384 samples" in answer.err
+    assert (
+        "Mode collapse: 3 of 8 modes are served after 384 samples (by chance 3 to 3)" in answer.err
+    )
     assert "where there were 8" in answer.err
     captured = [
         row["metrics"]["captured_3sigma"]["value"] for row in rows_of("runs/ring/version_0")
@@ -197,7 +237,9 @@ def test_records_drop_what_was_cut_and_what_came_later(tmp_path):
     path.write_text(path.read_text() + '{"samples_se')
     again = Records(path)
     assert [row["samples_seen"] for row in again.rows] == [1, 2, 3]
-    again.go_back_to(2)
+    again.append({"samples_seen": 4, "metrics": {"kl": float("nan"), "n": 5, "high": float("inf")}})
+    assert again.rows[-1]["metrics"] == {"kl": None, "n": 5, "high": None}
+    again.keep(lambda row: row["samples_seen"] <= 2)
     assert Records(path).rows == again.rows == [{"samples_seen": 1}, {"samples_seen": 2}]
 
 
@@ -214,6 +256,35 @@ def test_bad_numbers_are_refused(lightning, option, answer):
     told = lightning(*RING, option)
     assert told.code == 2 and answer in told.err and "Traceback" not in told.err
     assert not Path("runs/ring").exists() or not list(Path("runs/ring").iterdir())
+
+
+def test_images_that_are_not_finite_are_in_no_class():
+    known = known_modes(Digits(), CPU, labelled=True)
+    images = torch.zeros(6, 1, 32, 32)
+    images[:4] = torch.nan
+    known.update(images)
+    assert known.metric.counts.sum() == 2 and known.metric.compute()["captured"].n == 6
+    known.metric.reset()
+    known.update(images[:4])
+    measured = known.metric.compute()
+    assert measured["captured"].value == measured["corrected"].value == 0
+    assert measured["reverse_kl"].value != measured["reverse_kl"].value
+
+
+def test_a_class_that_was_left_out_has_a_finite_divergence():
+    known = known_modes(Digits(keep={"3": 0.0}), CPU, labelled=True)
+    known.metric.update(torch.arange(10)[:, None])
+    assert 0 < known.metric.compute()["reverse_kl"].value < 10
+
+
+def test_a_film_leaves_out_what_was_removed(tmp_path):
+    draw_film([tmp_path / "gone.png"], tmp_path / "film.gif")
+    assert not (tmp_path / "film.gif").exists()
+
+
+def test_a_discriminator_without_an_opinion_has_no_slope():
+    assert standardised(torch.zeros(3, 3)).unique().tolist() == [0.0]
+    assert standardised(torch.tensor([5.0, -1.0, 5.0, 9.0])).tolist() == [0.5, 0.0, 0.5, 1.0]
 
 
 def test_labels_that_are_missing_are_named(tmp_path):

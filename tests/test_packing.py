@@ -308,7 +308,7 @@ def test_predictions_give_each_event_the_logit_of_its_pack(n):
 def test_a_user_writes_one_word(lightning):
     answer = lightning(
         "fit",
-        "--config=configs/ring.yaml",
+        "--config=configs/ring_gan.yaml",
         "--model.discriminator.packing=4",
         "--model.discriminator.minibatch=std",
         "--model.accumulate=2",
@@ -320,7 +320,7 @@ def test_a_user_writes_one_word(lightning):
     assert answer.code == 0, answer.err
     answer = lightning(
         "fit",
-        "--config=configs/ring.yaml",
+        "--config=configs/ring_gan.yaml",
         "--model.discriminator.packing=3",
         "--trainer.max_steps=3",
         "--trainer.accelerator=cpu",

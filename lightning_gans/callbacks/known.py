@@ -6,6 +6,7 @@ from functools import singledispatch
 from pathlib import Path
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from lightning_gans.callbacks.mode_pictures import draw_histogram, draw_occupancy, draw_plane
@@ -14,10 +15,13 @@ from lightning_gans.data.images import Images
 from lightning_gans.data.stacked import Stacked
 from lightning_gans.data.synthetic import Synthetic
 from lightning_gans.errors import InputError
-from lightning_gans.metrics import ClassModes, GaussianModes
+from lightning_gans.metrics import ClassModes, GaussianModes, Measured
 from lightning_gans.metrics.oracles import Oracle, digit_classes, oracle
+from lightning_gans.types import Events
 
 __all__ = ["KnownModes", "known_modes"]
+
+Looked = tuple[Float[Tensor, "n d"], Int64[Tensor, " n"]]
 
 _SAMPLES, _SAMPLES_A_MODE = 2500, 26
 _SEED = 1
@@ -33,6 +37,7 @@ class KnownModes(ABC):
         metric: Counts modes.
         coverage: The name of the metric that says how many modes are served, with an interval.
         history: The metrics worth a curve.
+        told_by: The classifier's name, digest and accuracy, where one tells the modes.
     """
 
     protocol: str
@@ -40,10 +45,11 @@ class KnownModes(ABC):
     coverage: str
     history: tuple[str, ...]
     metric: ClassModes | GaussianModes
+    told_by: dict[str, str | float] | None = None
 
     @property
     def n(self) -> int:
-        """2,500 as in the plane, and 26 for each of many modes as on stacked MNIST."""
+        """2,500, or 26 for each of many modes as on stacked MNIST."""
         return max(_SAMPLES, _SAMPLES_A_MODE * len(self.names))
 
     @abstractmethod
@@ -51,10 +57,24 @@ class KnownModes(ABC):
         """Count generated events."""
 
     @abstractmethod
+    def look(self, events: Events) -> Looked:
+        """Features (n, d) of events, by which they differ, and their modes (n,), on the CPU."""
+
+    @abstractmethod
     def draw(
         self, events: Tensor, judge: Callable[[Tensor], Tensor] | None, title: str, path: Path
     ) -> None:
         """Write a picture of the modes that were counted; ``events`` are some of them."""
+
+    def in_words(self, measured: dict[str, Measured]) -> str:
+        """What the metric has measured, in a line for people."""
+        count, kl = measured[self.coverage], measured["reverse_kl"]
+        words = (
+            f"{count.value:.0f} of {len(self.names)} modes ({count.low:.0f} to {count.high:.0f})"
+        )
+        if quality := measured.get("high_quality_chi2"):
+            words += f", high quality {quality.value:.1%} (ideal {quality.ideal:.1%})"
+        return f"{words}, reverse KL {kl.value:.4f} (perfect {kl.ideal:.4f}), {count.n:,} samples"
 
 
 class KnownLaw(KnownModes):
@@ -66,6 +86,7 @@ class KnownLaw(KnownModes):
 
     coverage = "captured_chi2"
     history = ("captured_chi2", "high_quality_chi2", "reverse_kl")
+    n = _SAMPLES
 
     def __init__(self, data: Synthetic) -> None:
         self.law, self.protocol, self.names = data.law, data.protocol, data.class_names
@@ -74,6 +95,11 @@ class KnownLaw(KnownModes):
     def update(self, events: Tensor) -> None:
         """Count points (n, d)."""
         self.metric.update(events.cpu())
+
+    def look(self, events: Events) -> Looked:
+        """The points themselves, and the nearest modes."""
+        points = events.cpu().float()
+        return points, self.law.nearest(points)[1]
 
     def draw(
         self, events: Tensor, judge: Callable[[Tensor], Tensor] | None, title: str, path: Path
@@ -101,12 +127,18 @@ class KnownClasses(KnownModes):
         self.protocol, self.names = data.protocol, data.class_names
         self.oracle = _oracle(data, device)
         _, labels = data.arrays("train")
-        law = labels.bincount(minlength=len(self.names)).double() / len(labels)
+        # Half an image more of each: a class that was left out is rare, and not impossible.
+        counts = labels.bincount(minlength=len(self.names)).double() + 0.5
+        law, self.told_by = counts / counts.sum(), _described(self.oracle)
         self.metric = ClassModes(law, self.oracle.confusion, law)
 
     def update(self, events: Tensor) -> None:
         """Count images (n, channels, height, width)."""
-        self.metric.update(self.oracle.classify(events)[:, None].cpu())
+        self.metric.update(_finite(self.oracle.classify(events)[:, None].cpu(), events))
+
+    def look(self, events: Events) -> Looked:
+        """The classifier's features and classes."""
+        return _looked(self.oracle, events)
 
     def draw(
         self, events: Tensor, judge: Callable[[Tensor], Tensor] | None, title: str, path: Path
@@ -130,12 +162,20 @@ class KnownTriples(KnownModes):
         self.protocol, self.names = data.protocol, data.class_names
         self.parts = data.parts.class_names
         self.oracle = _oracle(data.parts, device)
+        self.told_by = _described(self.oracle)
         # The papers compare with equal shares, though digits are not equally frequent.
         self.metric = ClassModes(data.shares(), self.oracle.confusion)
 
     def update(self, events: Tensor) -> None:
         """Count images (n, 3, height, width)."""
-        self.metric.update(digit_classes(self.oracle, events).cpu())
+        self.metric.update(_finite(digit_classes(self.oracle, events).cpu(), events))
+
+    def look(self, events: Events) -> Looked:
+        """The classifier's features of the channels side by side, and the modes' numbers."""
+        features, classes = _looked(self.oracle, events.flatten(0, 1)[:, None])
+        first, second, third = classes.view(len(events), -1).unbind(1)
+        modes = (first * len(self.parts) + second) * len(self.parts) + third
+        return features.view(len(events), -1), modes
 
     def draw(
         self, events: Tensor, judge: Callable[[Tensor], Tensor] | None, title: str, path: Path
@@ -146,6 +186,23 @@ class KnownTriples(KnownModes):
 
 def _oracle(data: Images, device: torch.device) -> Oracle:
     return oracle(data).to(device)
+
+
+def _described(oracle: Oracle) -> dict[str, str | float]:
+    return {"name": oracle.name, "digest": oracle.digest, "accuracy": oracle.accuracy}
+
+
+def _finite(classes: Tensor, events: Tensor) -> Tensor:
+    """Classes (n, m), -1 for events that are not finite, of which a classifier knows nothing."""
+    broken = ~events.flatten(1).isfinite().all(1)
+    return classes.masked_fill(broken[:, None].cpu(), -1)
+
+
+@torch.no_grad()
+def _looked(oracle: Oracle, images: Events) -> Looked:
+    """Features and classes, by one pass through the classifier's body."""
+    features = oracle.features(images)
+    return features.cpu(), oracle.network.head(features).argmax(1).cpu()
 
 
 @singledispatch

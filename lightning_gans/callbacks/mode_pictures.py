@@ -1,16 +1,19 @@
 """Pictures of modes: where samples lie, which modes they serve, and how that went over time."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
 
 from lightning_gans.data.gaussians import Gaussians
 
 __all__ = [
+    "discriminator_of",
     "draw_film",
     "draw_histogram",
     "draw_history",
@@ -29,15 +32,41 @@ _REAL, _MADE = "#5b6770", "#c8102e"
 
 def standardised(field: Tensor) -> Tensor:
     """Ranks of the values, 0 to 1: a field is seen whatever the size of its logits."""
-    ranks = field.flatten().argsort().argsort().reshape(field.shape)
-    return ranks / max(field.numel() - 1, 1)
+    values, ranks = field.unique(return_inverse=True)
+    return ranks / max(len(values) - 1, 1)
 
 
-def _limits(law: Gaussians) -> tuple[float, float]:
+def _limits(law: Gaussians) -> list[tuple[float, float]]:
     """A square around the modes, with room for what lies beside them."""
     spread = 3 * law.scales.square().sum(2).sqrt().max()
-    reach = (law.means.abs().max() + spread).item() * 1.25
-    return -reach, reach
+    least, most = law.means.amin(0), law.means.amax(0)
+    reach = 1.25 * ((most - least).max() / 2 + spread)
+    return [((m - reach).item(), (m + reach).item()) for m in (least + most) / 2]
+
+
+@contextmanager
+def discriminator_of(model: LightningModule) -> Iterator[Callable[[Tensor], Tensor] | None]:
+    """The discriminator's logits as a function of points, if the model has a discriminator.
+
+    One that judges packs is shown each point with itself.
+    """
+    discriminator = getattr(model, "discriminator", None)
+    if not isinstance(discriminator, nn.Module):
+        yield None
+        return
+    training = discriminator.training
+    packing = discriminator.packing
+
+    @torch.no_grad()
+    def judge(points: Tensor) -> Tensor:
+        points = points.to(next(discriminator.parameters()))
+        return discriminator(points.repeat_interleave(packing, 0))
+
+    discriminator.eval()
+    try:
+        yield judge
+    finally:
+        discriminator.train(training)
 
 
 def draw_plane(
@@ -62,15 +91,15 @@ def draw_plane(
     from matplotlib.figure import Figure
     from matplotlib.patches import Ellipse
 
-    low, high = _limits(law)
+    width, height = _limits(law)
     figure = Figure(figsize=(5, 5.4), layout="constrained")
     axes = figure.add_subplot()
     if judge is not None:
-        axis = torch.linspace(low, high, _FIELD)
-        field = judge(torch.cartesian_prod(axis, axis)).float().cpu().reshape(_FIELD, _FIELD)
+        axes_ = (torch.linspace(*limits, _FIELD) for limits in (width, height))
+        field = judge(torch.cartesian_prod(*axes_)).float().cpu().reshape(_FIELD, _FIELD)
         shown = standardised(field.nan_to_num()).T
         axes.imshow(
-            shown.numpy(), extent=(low, high, low, high), origin="lower", cmap="cividis", alpha=0.5
+            shown.numpy(), extent=(*width, *height), origin="lower", cmap="cividis", alpha=0.5
         )
     for points, colour, label in ((real, _REAL, "real"), (made, _MADE, "generated")):
         x, y = points[:_SHOWN].float().cpu().numpy().T
@@ -80,7 +109,7 @@ def draw_plane(
         angle = math.degrees(math.atan2(axis[1, 0], axis[0, 0]))
         width, height = (6 * size).tolist()
         axes.add_patch(Ellipse(mean.tolist(), width, height, angle=angle, fill=False, lw=0.6))
-    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    axes.set(xlim=width, ylim=height, aspect="equal")
     axes.set_title(title, fontsize=9)
     axes.legend(loc="upper right", fontsize=8, markerscale=3)
     figure.savefig(path, dpi=100)
@@ -170,9 +199,14 @@ def draw_history(records: Sequence[dict], names: Sequence[str], path: Path) -> N
 
 
 def draw_film(frames: Sequence[Path], path: Path) -> None:
-    """Write pictures as an animated GIF of some ten seconds, the last one shown longer."""
+    """Write pictures as an animated GIF of some ten seconds, the last one shown longer.
+
+    Those that a user has removed meanwhile are left out.
+    """
     from PIL import Image
 
+    if not (frames := [frame for frame in frames if frame.exists()]):
+        return
     step = math.ceil(len(frames) / _MOST_FRAMES)
     chosen = list(reversed(frames[::-1][::step]))
     pictures = [Image.open(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in chosen]

@@ -193,9 +193,15 @@ class ClassModes(_ModeMetric):
         self.law, self.confusion = law, confusion.cpu()
         zeros = torch.zeros(law.shape, dtype=torch.int64)
         self.add_state("counts", default=zeros, dist_reduce_fx="sum")
+        self.add_state("n", default=torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, classes: Int64[Tensor, "n m"]) -> None:
-        """Count samples by their classes (n, m), one of each m for every dimension of the law."""
+        """Count samples by their classes (n, m), one of each m for every dimension of the law.
+
+        One with a class below 0 is in no mode, but part of n.
+        """
+        self.n += len(classes)
+        classes = classes[(classes >= 0).all(1)]
         one = torch.ones(len(classes), dtype=torch.int64, device=self.counts.device)
         places = tuple(classes.to(self.counts.device).T)
         self.counts = self.counts.index_put(places, one, accumulate=True)
@@ -203,7 +209,7 @@ class ClassModes(_ModeMetric):
     def compute(self) -> dict[str, Measured]:
         """Each number with its ideal."""
         counts = self.counts.cpu()
-        n = self._refuse_none(int(counts.sum()))
+        n = self._refuse_none(int(self.n))
         flat = counts.flatten()
         value, low, high = corrected_count(counts, self.confusion)
         ideal = captured_ideal(self._data, n)
