@@ -452,7 +452,7 @@ def load(path):
 def test_the_command_reports_in_the_rows_of_the_losses(ring):
     assert ring("--trainer.max_steps=7").code == 0
     path = Path("runs/c/version_0/metrics.csv")
-    assert steps_of(path) == [2, 5]
+    assert steps_of(path) == [2, 5, 6]  # the last is of the modes, at the end of the epoch
     metrics = MetricsFile(path)
     for player in PLAYERS:
         assert all(value > 0 for value in metrics.series("step", f"gradients/{player}_norm")[1])
@@ -488,7 +488,7 @@ def test_a_run_continued_reports_as_the_uninterrupted_one(ring, stop):
     assert answer.code == 0 and "warning" not in answer.err, answer.err
     a, b = Path("runs/a/version_0"), Path("runs/b/version_0")
     assert (a / "metrics.csv").read_text() == (b / "metrics.csv").read_text()
-    assert steps_of(a / "metrics.csv") == [2, 3, 5, 7, 8, 11, 14, 15]
+    assert steps_of(a / "metrics.csv") == [2, 3, 5, 6, 7, 8, 11, 13, 14, 15]
     kept = [load(run / "checkpoints/final.ckpt")["gradients"] for run in (a, b)]
     assert kept[0] == kept[1] and kept[0]["due"] == ["generator"]
     assert [len(kept[0]["norms"][player]) for player in PLAYERS] == [4, 3]

@@ -85,7 +85,7 @@ class KnownLaw(KnownModes):
     """
 
     coverage = "captured_chi2"
-    history = ("captured_chi2", "high_quality_chi2", "reverse_kl")
+    history = ("captured_chi2", "high_quality_chi2", "spread", "reverse_kl")
     n = _SAMPLES
 
     def __init__(self, data: Synthetic) -> None:

@@ -192,6 +192,8 @@ def draw_history(records: Sequence[dict], names: Sequence[str], path: Path) -> N
             axes.axhline(measured[-1]["ideal"], color=_REAL, ls="--", lw=1, label="perfect sampler")
             axes.legend(fontsize=8)
         axes.set(title=name, xlabel="samples seen")
+        if name.startswith(("captured", "corrected")):
+            axes.set_ylim(bottom=0)
         if "kl" in name or name == "js":
             axes.set_yscale("symlog", linthresh=1e-3)
         axes.grid(alpha=0.3)

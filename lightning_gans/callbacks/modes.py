@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import WandbLogger
 
 from lightning_gans.callbacks.diversity import diversity_of
 from lightning_gans.callbacks.known import known_modes
+from lightning_gans.callbacks.logger import RunLogger
 from lightning_gans.callbacks.mode_pictures import discriminator_of, draw_film, draw_history
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import Measured
@@ -31,7 +32,8 @@ class ModeDiagnostics(Callback):
 
     * ``modes/<data>_n<N>/<metric>`` in metrics.csv, N samples each: modes captured, high-quality
       share, divergences over the modes, the least and the most served mode; diversity if asked;
-    * ``modes.jsonl``: the same with ideals and intervals, and the samples of each mode;
+    * ``modes.jsonl``: the same with ideals and intervals, and the samples of each mode; only here
+      is the last evaluation, marked ``extra``, if a run ends out of turn;
     * ``modes/*.png``: points with the discriminator's field, classes or triples; ``modes.gif``: all
       of these as a film; ``modes.png``: the curves.
 
@@ -88,12 +90,10 @@ class ModeDiagnostics(Callback):
         self._run = Path(trainer.log_dir)
         (self._run / "modes").mkdir(exist_ok=True)
         self._records = Records(self._run / "modes.jsonl")
-        seen, batches = pl_module.samples_seen, pl_module.batches_seen
+        seen = pl_module.samples_seen
         # The row at the end of a run that now goes on was out of turn.
         self._records.keep(lambda row: row["samples_seen"] <= seen and not row["extra"])
-        epoch, into = divmod(batches, int(trainer.num_training_batches))
-        late = batches and not into and epoch % self.every_n_epochs == 0
-        if late and self._evaluated_at != batches:
+        if seen and self._due(trainer, pl_module):
             # Stopped between an epoch's last batch and its end.
             self._records.keep(lambda row: row["samples_seen"] < seen)
             self._evaluate(trainer, pl_module)
@@ -104,8 +104,14 @@ class ModeDiagnostics(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluate when the epoch has come."""
-        if self.known and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
+        if self.known and self._due(trainer, pl_module):
             self._evaluate(trainer, pl_module)
+
+    def _due(self, trainer: Trainer, pl_module: LightningModule) -> bool:
+        """Whether a whole epoch has ended that is to be evaluated and was not."""
+        epoch, into = divmod(pl_module.batches_seen, int(trainer.num_training_batches))
+        on_time = not into and epoch % self.every_n_epochs == 0
+        return on_time and self._evaluated_at != pl_module.batches_seen
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluate for the last time; draw the curves and the film."""
@@ -175,8 +181,9 @@ class ModeDiagnostics(Callback):
         metrics[f"{prefix}{coverage.n}/{self.known.coverage}_low"] = coverage.low
         metrics[f"{prefix}{coverage.n}/{self.known.coverage}_high"] = coverage.high
         for logger in trainer.loggers:
-            step = pl_module.batches_seen - 1
-            logger.log_metrics(metrics, step)
+            # A run that goes on could not take the row back there.
+            if not (extra and isinstance(logger, RunLogger)):
+                logger.log_metrics(metrics, pl_module.batches_seen - 1)
             if isinstance(logger, WandbLogger):
                 path = str(self._run / "modes" / picture)
                 logger.log_image("modes", [path], step=trainer.global_step)
