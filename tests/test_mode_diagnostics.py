@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -275,6 +276,21 @@ def test_a_class_that_was_left_out_has_a_finite_divergence():
     known = known_modes(Digits(keep={"3": 0.0}), CPU, labelled=True)
     known.metric.update(torch.arange(10)[:, None])
     assert 0 < known.metric.compute()["reverse_kl"].value < 10
+
+
+def test_a_scatter_shows_the_whole_law(tmp_path):
+    """Wherever it lies: the red of generated points is in every corner."""
+    centres = [[100.0, 100.0], [100.0, 104.0], [104.0, 100.0], [104.0, 104.0]]
+    known = known_modes(Mixture(centres, stds=0.1), CPU, labelled=False)
+    points, _ = known.law.sample(400, torch.Generator().manual_seed(0))
+    known.draw(points, lambda points: points.sum(1), "title", tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as picture:
+        red, green, blue = np.asarray(picture.convert("RGB"), dtype=int).transpose(2, 0, 1)
+    marked = (red > green + 60) & (red > blue + 60)
+    # The legend is in the upper right corner, with one red point of its own.
+    height, width = (size // 2 for size in marked.shape)
+    for part in (marked[:height, :width], marked[height:, :width], marked[height:, width:]):
+        assert part.sum() > 30
 
 
 def test_a_film_leaves_out_what_was_removed(tmp_path):

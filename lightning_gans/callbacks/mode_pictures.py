@@ -91,16 +91,14 @@ def draw_plane(
     from matplotlib.figure import Figure
     from matplotlib.patches import Ellipse
 
-    width, height = _limits(law)
+    across, up = _limits(law)
     figure = Figure(figsize=(5, 5.4), layout="constrained")
     axes = figure.add_subplot()
     if judge is not None:
-        axes_ = (torch.linspace(*limits, _FIELD) for limits in (width, height))
+        axes_ = (torch.linspace(*limits, _FIELD) for limits in (across, up))
         field = judge(torch.cartesian_prod(*axes_)).float().cpu().reshape(_FIELD, _FIELD)
         shown = standardised(field.nan_to_num()).T
-        axes.imshow(
-            shown.numpy(), extent=(*width, *height), origin="lower", cmap="cividis", alpha=0.5
-        )
+        axes.imshow(shown.numpy(), extent=(*across, *up), origin="lower", cmap="cividis", alpha=0.5)
     for points, colour, label in ((real, _REAL, "real"), (made, _MADE, "generated")):
         x, y = points[:_SHOWN].float().cpu().numpy().T
         axes.scatter(x, y, s=3, alpha=0.5, linewidths=0, color=colour, label=label)
@@ -109,7 +107,7 @@ def draw_plane(
         angle = math.degrees(math.atan2(axis[1, 0], axis[0, 0]))
         width, height = (6 * size).tolist()
         axes.add_patch(Ellipse(mean.tolist(), width, height, angle=angle, fill=False, lw=0.6))
-    axes.set(xlim=width, ylim=height, aspect="equal")
+    axes.set(xlim=across, ylim=up, aspect="equal")
     axes.set_title(title, fontsize=9)
     axes.legend(loc="upper right", fontsize=8, markerscale=3)
     figure.savefig(path, dpi=100)
