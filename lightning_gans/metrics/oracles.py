@@ -166,7 +166,7 @@ def _digest(network: LeNet) -> str:
 
 def _read_or_train(data: Images) -> Oracle:
     train, *held_out = (_whole(data, split) for split in ("train", "val", "test"))
-    name = f"{type(data).__name__.lower()}{data.image_size}"
+    name = data.protocol
     root = Path(os.environ.get("LIGHTNING_GANS_CACHE") or "~/.cache/lightning_gans").expanduser()
     key = _key([train, *held_out], len(data.class_names))
     path = root / "oracles" / f"{name}-{key}.pt"
