@@ -8,20 +8,15 @@ from lightning_gans.callbacks.known import KnownModes
 from lightning_gans.data import Data
 from lightning_gans.data.batches import CountedBatches
 from lightning_gans.errors import InputError
-from lightning_gans.metrics import Measured
-from lightning_gans.metrics.functional import (
-    birthday_support,
-    duplicate_distance,
-    duplicates,
-    kmeans,
-    ms_ssim,
-    ndb,
-    ndb_js,
-    ndb_js_ideal,
-    pairwise_distance,
-    vendi,
+from lightning_gans.metrics import (
+    NDB,
+    Birthday,
+    ImageSimilarity,
+    Measured,
+    PairwiseDistance,
+    Vendi,
 )
-from lightning_gans.metrics.functional.distances import nearest
+from lightning_gans.metrics.base import SampleMetric
 from lightning_gans.seeds import Stream, mix
 from lightning_gans.types import Events
 
@@ -29,13 +24,12 @@ __all__ = ["Diversity", "diversity_of"]
 
 _REAL, _MEASURED = 10_000, 2000
 _BINS, _POINTS_A_BIN = 100, 10
-_ALPHA = 0.05
 
 
 class Diversity:
     """Measures how different events are, by the features that tell a data set's modes.
 
-    ``measure()`` gives, all by the functions of `metrics.functional`:
+    ``measure()`` gives, all by the metrics of `lightning_gans.metrics`:
 
     * ``ndb``, ``ndb_js``: share of statistically different bins, and the bins' divergence in nats;
       there are 100 bins, or a tenth of the real events if these are fewer than 1,000;
@@ -62,19 +56,17 @@ class Diversity:
 
     def __init__(self, known: KnownModes, real: Events, n: int) -> None:
         self.known, self.n = known, min(n, len(real))
-        features, modes = known.look(real)
+        features, _ = known.look(real)
         bins = min(_BINS, len(real) // _POINTS_A_BIN)
-        self._centres = kmeans(features, bins)
-        self._real_bins = self._bins(features)
-        features, modes, real = features[: self.n], modes[: self.n], real[: self.n]
-        self._alike = duplicate_distance(features)
-        self._real_duplicates = duplicates(features, self._alike)
+        self._bins, self._birthday = NDB(features, bins), Birthday(features[: self.n])
+        self._vendi, self._distance = Vendi(), PairwiseDistance()
+        self._similarity = ImageSimilarity() if real.ndim == 4 else None
+        for metric in (self._bins, self._birthday, self._vendi, self._distance, self._similarity):
+            if metric is not None:
+                metric.sync_on_compute = False  # only the first process measures
         self._ideals = {
-            "ndb": _ALPHA,
-            "ndb_js": ndb_js_ideal(bins, int(self._real_bins.sum()), self.n),
-            "support": math.inf,
-            "duplicates": _share(self._real_duplicates),
-            **_spread(features, modes, real),
+            name: found.value if found.ideal is None else found.ideal
+            for name, found in self._all(real[: self.n]).items()
         }
 
     def measure(self, events: Events) -> dict[str, Measured]:
@@ -84,44 +76,28 @@ class Diversity:
         """
         events = events[: self.n]
         finite = events[events.flatten(1).isfinite().all(1)]
-        measured = {
-            name: Measured(math.nan, ideal, len(events)) for name, ideal in self._ideals.items()
+        found = self._all(finite) if len(finite) > 1 else {}
+        nothing = Measured(math.nan, None, 0)
+        return {
+            name: found.get(name, nothing)._replace(ideal=ideal, n=len(events))
+            for name, ideal in self._ideals.items()
         }
-        if len(finite) < 2:
-            return measured
-        features, modes = self.known.look(finite)
-        bins, found = self._bins(features), duplicates(features, self._alike)
-        support = birthday_support(found, self._real_duplicates)
-        values = {
-            "ndb": ndb(self._real_bins, bins, _ALPHA) / len(bins),
-            "ndb_js": ndb_js(self._real_bins, bins),
-            "support": support.value,
-            "duplicates": _share(found),
-            **_spread(features, modes, finite),
-        }
-        measured = {name: measured[name]._replace(value=value) for name, value in values.items()}
-        measured["support"] = measured["support"]._replace(low=support.low, high=support.high)
-        return measured
 
-    def _bins(self, features: Tensor) -> Tensor:
-        """Points in each bin."""
-        return nearest(features, self._centres).bincount(minlength=len(self._centres))
+    def _all(self, events: Events) -> dict[str, Measured]:
+        """All numbers of events that are finite; of pairs, the kinds there are."""
+        features, modes = self.known.look(events)
+        found = _fresh(self._bins, features) | _fresh(self._birthday, features)
+        found |= _fresh(self._vendi, features) | _fresh(self._distance, features, modes)
+        if self._similarity is not None:
+            found |= _fresh(self._similarity, events.cpu().float(), modes)
+        return found
 
 
-def _share(found: Tensor) -> float:
-    """Share of all pairs that are duplicates, from those of each sample."""
-    return found.sum().item() / (len(found) * (len(found) - 1))
-
-
-def _spread(features: Tensor, modes: Tensor, events: Tensor) -> dict[str, float]:
-    """What says little without the same of real events."""
-    kinds = {"distance": pairwise_distance(features, modes)}
-    if events.ndim == 4:
-        kinds["ms_ssim"] = ms_ssim(events.cpu().float(), modes)
-    found = {"vendi": vendi(features)}
-    for name, (overall, within, across) in kinds.items():
-        found |= {name: overall, f"{name}_within": within, f"{name}_across": across}
-    return found
+def _fresh(metric: SampleMetric, *samples: Tensor) -> dict[str, Measured]:
+    """What ``metric`` says of these samples alone."""
+    metric.reset()
+    metric.update(*samples)
+    return metric.compute()
 
 
 def diversity_of(
