@@ -26,6 +26,7 @@ _PARTS = (
     "run",
     "samples",
     "modes",
+    "quality",
     "gradients",
     "checkpoints",
     "ckpt_path",

@@ -14,11 +14,14 @@ from lightning_gans.callbacks import check_weights, draw_grid, picture_of, read_
 from lightning_gans.errors import InputError
 from lightning_gans.models import Game
 
-__all__ = ["load_model", "run", "write_samples"]
+__all__ = ["Parser", "load_model", "run", "write_samples"]
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Whose errors are ours."""
+
     def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
         raise InputError(f"{message} (see `{self.prog} --help`)")
 
 
@@ -86,7 +89,7 @@ def run(args: list[str]) -> None:
     Raises:
         InputError: What the user gave cannot be used.
     """
-    parser = _Parser(prog="lightning sample", description=__doc__)
+    parser = Parser(prog="lightning sample", description=__doc__)
     parser.add_argument("--ckpt_path", type=Path, required=True, help="the checkpoint")
     parser.add_argument("-n", type=int, default=64, help="number of samples (64)")
     parser.add_argument(

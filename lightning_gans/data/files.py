@@ -1,5 +1,6 @@
 """Sets of image files: decoded once into memory if they fit there, else streamed."""
 
+import hashlib
 import os
 import warnings
 from abc import abstractmethod
@@ -96,6 +97,16 @@ class Files(Images):
     def count(self, split: str) -> int:
         """Number of images of ``split``; those that cannot be read count only when streaming."""
         return len(self._streamed_files(split)[0]) if self.streamed else super().count(split)
+
+    def fingerprint(self, split: str) -> str:
+        """As for all images; of streamed ones their paths, sizes and times of change."""
+        if not self.streamed:
+            return super().fingerprint(split)
+        paths, _ = self._streamed_files(split)
+        stats = [os.stat(path) for path in paths]
+        told = [(p, s.st_size, s.st_mtime_ns) for p, s in zip(paths, stats, strict=True)]
+        mirrored = self.flip and split == "train"
+        return hashlib.sha256(repr((self.event_shape, mirrored, told)).encode()).hexdigest()
 
     def read(self, split: str) -> dict[str, tuple[Bytes, Labels]]:
         """The decoded images of every split; of ``split`` alone where all are too many."""

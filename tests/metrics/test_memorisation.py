@@ -23,9 +23,15 @@ from lightning_gans.metrics.functional import (
     membership_auc,
     memorisation_penalty,
     mifid,
+    nearest_other,
     nearest_real,
 )
 from lightning_gans.metrics.functional.distances import nearest
+
+
+def share_of(fake, train):
+    near = nearest_real(fake, train)
+    return authenticity(near, nearest_other(train, near.index))
 
 
 def normal(n, d, seed=0, dtype=torch.float64):
@@ -79,7 +85,7 @@ def test_authenticity_of_a_perfect_sampler(d):
     found = []
     for seed in range(20):
         train, fake = normal(2000, d, seed).split([800, 1200])
-        found.append(authenticity(nearest_real(fake, train), balls(train, 1).nearest))
+        found.append(share_of(fake, train))
     assert np.mean([one.value for one in found]) == pytest.approx(share, abs=0.02)
     first = found[0]
     assert first.low < first.value < first.high and first.n == 1200 and first.ideal is None
@@ -90,14 +96,14 @@ def test_authenticity_of_a_perfect_sampler(d):
 def test_authenticity_by_hand():
     """Training samples 0, 1, 5, each 1, 1 and 4 from its nearest."""
     train = torch.tensor([[0.0], [1.0], [5.0]])
-    own = balls(train, 1).nearest
-    assert own.tolist() == [1, 1, 4]
+    assert balls(train, 1).nearest.tolist() == [1, 1, 4]
+    assert nearest_other(train, torch.tensor([2, 0, 2])).tolist() == [4, 1, 4]
     fakes = torch.tensor([[-0.9], [-1.1], [2.5], [3.5], [5.0], [9.0], [9.5], [-1.0]])
-    alone = [authenticity(nearest_real(fake[None], train), own).value for fake in fakes]
+    alone = [share_of(fake[None], train).value for fake in fakes]
     assert alone == [0, 1, 1, 0, 0, 0, 1, 0]
-    assert authenticity(nearest_real(fakes, train), own).value == 3 / 8
+    assert share_of(fakes, train).value == 3 / 8
     copied = Nearest(torch.zeros(2, dtype=torch.float64), torch.tensor([0, 0]))
-    assert authenticity(copied, torch.zeros(1, dtype=torch.float64)).value == 0
+    assert authenticity(copied, torch.zeros(2, dtype=torch.float64)).value == 0
 
 
 def test_auc_by_all_pairs():

@@ -54,6 +54,7 @@ from lightning_gans.metrics.functional.neighbours import (
     Nearest,
     balls,
     coverage_ideal,
+    nearest_other,
     nearest_real,
     precision_recall_density_coverage,
 )
@@ -101,6 +102,7 @@ __all__ = [
     "ndb",
     "ndb_js",
     "ndb_js_ideal",
+    "nearest_other",
     "nearest_real",
     "pairwise_distance",
     "perfect",

@@ -59,7 +59,7 @@ def mifid(frechet: float, penalty: float) -> float:
     return frechet / (penalty + 1e-14)
 
 
-def authenticity(fakes: Nearest, own: Float64[Tensor, " n"]) -> Measured:
+def authenticity(fakes: Nearest, own: Float64[Tensor, " m"]) -> Measured:
     """Share of generated samples that are no noisy copies (Alaa et al., 2022).
 
     A sample is authentic if it is farther from its nearest training sample than that is from its
@@ -68,9 +68,9 @@ def authenticity(fakes: Nearest, own: Float64[Tensor, " n"]) -> Measured:
 
     Args:
         fakes: The training sample nearest to each generated one (`nearest_real`).
-        own: Distance (n,) of each training sample from its nearest other (`balls`).
+        own: Distance (m,) of those training samples from their nearest others (`nearest_other`).
     """
-    authentic = int((fakes.distance > own[fakes.index]).sum())
+    authentic = int((fakes.distance > own).sum())
     n = len(fakes.distance)
     return Measured(authentic / n, None, n, *binomial_interval(authentic, n))
 

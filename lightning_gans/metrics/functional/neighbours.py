@@ -22,6 +22,7 @@ __all__ = [
     "Nearest",
     "balls",
     "coverage_ideal",
+    "nearest_other",
     "nearest_real",
     "precision_recall_density_coverage",
 ]
@@ -142,6 +143,28 @@ def nearest_real(fake: Float[Tensor, "m d"], real: Float[Tensor, "n d"]) -> Near
     for rows, part, squares in _blocks(fake, reals, middle):
         _find_nearest(found, rows, part, squares, reals)
     return found
+
+
+def nearest_other(
+    points: Float[Tensor, "n d"], index: Int64[Tensor, " m"]
+) -> Float64[Tensor, " m"]:
+    """Distance (m,) of the samples at ``index`` from the nearest other of all.
+
+    Args:
+        points: Features (n, d).
+        index: Which of them (m,).
+
+    Raises:
+        InputError: There are fewer than 2, or some are not finite.
+    """
+    check_samples(points, 2, "given")
+    middle = _middle(points)
+    others = points - middle
+    distance = torch.empty(len(index), dtype=torch.float64, device=points.device)
+    for rows, part, squares in _blocks(points[index], others, middle):
+        squares.scatter_(1, index[rows, None], torch.inf)
+        distance[rows] = (part - others[squares.argmin(1)]).norm(dim=1)
+    return distance
 
 
 def _nowhere(fake: Tensor) -> Nearest:
