@@ -103,7 +103,7 @@ def _parser() -> Parser:
         "--extractor",
         default="auto",
         help="auto (the data's own classifier, and TF-Inception where its weights are), inception, "
-        "pixels, or a classifier of torchvision such as resnet50",
+        "identity (the numbers themselves), or a classifier of torchvision such as resnet50",
     )
     parser.add_argument("--weights", type=Path, help="file with that network's weights")
     parser.add_argument(
@@ -131,7 +131,7 @@ def run(args: list[str]) -> None:
     if not extractors:
         raise InputError(
             f"nothing is known to compare events such as those of {options.real} with; choose "
-            "--extractor inception, resnet50 or another classifier of torchvision, or pixels"
+            "--extractor inception, resnet50 or another classifier of torchvision, or identity"
         )
     n = min(_MOST, max(len(real.train) for real in references))
     events = _fake(options, shape, n)

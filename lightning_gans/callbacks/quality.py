@@ -35,9 +35,9 @@ _JUDGED = 2000
 class QualityMetrics(Evaluations):
     """Measures how good samples of the averaged generator are, beside held-out real ones.
 
-    By the data's own classifier, which is trained on first use, or by the numbers themselves for
-    points; where the weights of TF-Inception are here (LIGHTNING_GANS_INCEPTION), by these too.
-    One pass gives all metrics (`metrics.quality.Quality`):
+    By the classifier of labelled images, which is trained on first use, and where the weights of
+    TF-Inception are here (LIGHTNING_GANS_INCEPTION) by these too; data without classes are looked
+    at if an extractor is named. One pass gives all metrics (`metrics.quality.Quality`):
 
     * ``quality/<extractor>-<digest>_train<N>_n<n>/<metric>`` in metrics.csv and W&B;
     * ``quality.jsonl``: the same with ideals and intervals, the extractors' digests and resizing,
@@ -49,7 +49,7 @@ class QualityMetrics(Evaluations):
         n: Samples of an evaluation; None takes as many as were held out, at most 5,000, so that
             the ideals are those of as many real ones.
         metrics: Families to measure.
-        extractor: auto, inception, pixels, or a classifier of torchvision, e.g. resnet50.
+        extractor: auto, inception, identity, or a classifier of torchvision, e.g. resnet50.
         weights: A file with the weights of the chosen network.
         seed: Of the samples; the same latents every time.
 

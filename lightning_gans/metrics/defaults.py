@@ -7,7 +7,6 @@ from lightning_gans.data import Data
 from lightning_gans.data.files import Files
 from lightning_gans.data.images import Images
 from lightning_gans.data.stacked import Stacked
-from lightning_gans.data.synthetic import Synthetic
 from lightning_gans.errors import InputError
 from lightning_gans.metrics.features import ClassifierFeatures, Extractor, Flat, TripleFeatures
 from lightning_gans.metrics.imagenet import ImageNet
@@ -23,15 +22,11 @@ _CHANNELS = (1, 3)
 def own_extractor(data: Data) -> Extractor | None:
     """What fits the data without a download: None where nothing does.
 
-    Points are compared as they are; labelled images in memory by their own classifier, which is
-    trained first if there is none in the cache (`oracles.oracle`).
+    Labelled images in memory are seen by their own classifier, which is trained first if there is
+    none in the cache (`oracles.oracle`). Of points that are drawn from a known law the modes say
+    more than a distance.
     """
     return None
-
-
-@own_extractor.register
-def _(data: Synthetic) -> Extractor | None:
-    return Flat(data.event_shape)
 
 
 @own_extractor.register
@@ -55,14 +50,15 @@ def extractors_for(
     Args:
         data: The data set, or where there is none the shape of its events.
         chosen: ``auto``: what fits the data, and TF-Inception too where its weights are here;
-            ``inception``, ``pixels``, or a classifier of torchvision by its name, e.g. resnet50.
+            ``inception``, ``identity`` (the numbers themselves), or a classifier of torchvision by
+            its name, e.g. resnet50.
         weights: A file with the weights of the chosen network; None: downloaded if missing.
 
     Raises:
         InputError: The network does not exist, or its weights cannot be had.
     """
     shape = data.event_shape if isinstance(data, Data) else data
-    if chosen == "pixels":
+    if chosen == "identity":
         return [Flat(shape)]
     if chosen == "inception":
         return [Inception(weights or inception_weights())]

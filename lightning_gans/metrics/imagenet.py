@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -37,12 +38,14 @@ class ImageNet(Extractor):
     resize = "bilinear-antialias-224"
 
     def __init__(self, model: str, weights: Path | None = None) -> None:
+        import torchvision.models
         from torchvision.models import get_model, get_model_weights, list_models
 
-        if model not in (known := list_models(module=torch_models())):
+        if model not in (known := list_models(module=torchvision.models)):
+            near = ", ".join(get_close_matches(model, known, 3, 0) or known[:3])
             raise InputError(
-                f"quality.extractor is {model!r}; it must be auto, inception, pixels or a "
-                f"classifier of torchvision: {', '.join(known)}"
+                f"the extractor is {model!r}; it must be auto, inception, identity or a classifier "
+                f"of torchvision.models, e.g. {near}"
             )
         network = get_model(model, weights=None)
         if weights is None:
@@ -65,7 +68,10 @@ class ImageNet(Extractor):
             content.update(name.encode())
             content.update(tensor.contiguous().numpy())
         self.name, self.digest = model, content.hexdigest()
-        *_, last = (part for part in network.modules() if isinstance(part, nn.Linear))
+        dense = [part for part in network.modules() if isinstance(part, nn.Linear)]
+        if not dense:
+            raise InputError(f"{model} has no dense layer at its end to take features from")
+        last = dense[-1]
         self.num_features = last.in_features
         last.register_forward_pre_hook(self._keep)
         self.device = torch.device("cpu")
@@ -106,13 +112,6 @@ class ImageNet(Extractor):
         self.device = torch.device(device)
         self.network.to(self.device)
         return self
-
-
-def torch_models():
-    """Torchvision's classifiers of still images."""
-    import torchvision.models
-
-    return torchvision.models
 
 
 def _read(path: Path) -> dict[str, Tensor]:
