@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from lightning_gans.errors import InputError
 from lightning_gans.metrics.features import Extractor, Features
 from lightning_gans.metrics.functional import (
     Measured,
@@ -168,5 +169,8 @@ class Quality:
             "authentic": authenticity(near, nearest_other(train, near.index)),
         }
         if len(held_out):
-            found["c_t"] = data_copying(train, held_out, fake)
+            try:
+                found["c_t"] = data_copying(train, held_out, fake)
+            except InputError:  # no cell has enough of both
+                found["c_t"] = Measured(math.nan, 0.0, n)
         return found

@@ -132,9 +132,9 @@ def _extract(data: Data, extractor: Extractor, most: int) -> dict[str, np.ndarra
 def _read(path: Path) -> dict[str, np.ndarray] | None:
     """What is kept in ``path``, None if nothing is that can be used."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             return {name: kept[name] for name in kept.files}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         warnings.warn(f"{path} is damaged ({type(error).__name__}); it is made anew", stacklevel=3)

@@ -132,7 +132,7 @@ def test_a_classifier_of_torchvision_gives_what_its_last_layer_gets(tmp_path):
     assert extractor.metrics["frechet"] == "fd_resnet18"
     with pytest.raises(InputError, match="holds no weights of resnet34"):
         ImageNet("resnet34", path)
-    with pytest.raises(InputError, match="'resnet'; it must be auto, inception, .* e.g. resnet18"):
+    with pytest.raises(InputError, match="'resnet'; it must be auto, inception, .* e.g. resnet50"):
         ImageNet("resnet", path)
     (tmp_path / "bad.pth").write_bytes(b"no weights")
     with pytest.raises(InputError, match="is damaged"):
