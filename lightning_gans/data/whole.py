@@ -87,7 +87,7 @@ def _kind(path: Path) -> tuple[tuple[int, int], bool]:
 
 def _archive(path: Path) -> Events:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             named = [name for name in _ARRAYS if name in archive.files]
             if not named:
                 raise InputError(
