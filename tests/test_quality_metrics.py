@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import distributed, multiprocessing
 
-from lightning_gans.callbacks.quality import _gathered
+from lightning_gans.callbacks.quality import _gathered, _picked
 from lightning_gans.data import Digits
 from lightning_gans.metrics.defaults import own_extractor
 from lightning_gans.metrics.functional import frechet_distance
@@ -62,6 +63,14 @@ def test_a_run_measures_quality_by_default(lightning):
     _, logged = metrics.series("samples_seen", column)
     assert logged == pytest.approx([row["metrics"]["digits32/fd_digits"]["value"] for row in rows])
     assert "fd_digits" in answer.out and "360 samples" in answer.out
+    with Image.open(run / "quality/nearest.png") as picture:
+        assert picture.size == (2 + 8 * 34, 2 + 8 * 34)
+
+
+def test_the_events_at_an_index_are_picked():
+    events = torch.arange(40).view(20, 2, 1, 1)
+    index = torch.tensor([[19, 0], [7, 7], [8, 3]])
+    assert torch.equal(_picked(iter(events.split(8)), index), events[index])
 
 
 def sorted_as_logged(rows):

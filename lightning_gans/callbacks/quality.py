@@ -11,6 +11,7 @@ from torch import Tensor, distributed
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from lightning_gans.callbacks.evaluations import Evaluations
+from lightning_gans.callbacks.pictures import draw_grid, picture_of
 from lightning_gans.callbacks.tables import in_words, table
 from lightning_gans.data import Data
 from lightning_gans.errors import InputError
@@ -30,6 +31,7 @@ _MOST = 5000
 _FEWEST = 10
 _CHUNK = 500
 _JUDGED = 2000
+_SHOWN, _NEIGHBOURS = 8, 7
 
 
 class QualityMetrics(Evaluations):
@@ -41,7 +43,8 @@ class QualityMetrics(Evaluations):
 
     * ``quality/<extractor>-<digest>_train<N>_n<n>/<metric>`` in metrics.csv and W&B;
     * ``quality.jsonl``: the same with ideals and intervals, the extractors' digests and resizing,
-      and the floors.
+      and the floors;
+    * ``quality/nearest.png``: samples, each with the training images nearest to it.
 
     Args:
         every_n_epochs: Epochs between two evaluations; the last epoch always has one. 0 switches
@@ -107,8 +110,22 @@ class QualityMetrics(Evaluations):
         self.report = "\n".join(
             in_words(measured, quality.extractor.name) for quality in self._qualities
         )
-        told = {"seed": self.seed, "averaged": True, "protocols": self._protocols()}
+        averaged = getattr(pl_module, "ema_half_life", None) is not None
+        told = {"seed": self.seed, "averaged": averaged, "protocols": self._protocols()}
         self.record(trainer, pl_module, measured, columns, extra, None, **told)
+
+    def finish(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw the training images nearest to a few samples: copies would show."""
+        if trainer.is_global_zero and picture_of(pl_module.event_shape) is draw_grid:
+            real, extractor = self._qualities[0].real, self._qualities[0].extractor
+            source = torch.Generator().manual_seed(mix(Stream.EVALUATION, self.seed, 0))
+            samples = pl_module.sample(_SHOWN, source)
+            values = extractor(samples).values.cpu()
+            if values.isfinite().all():
+                near = torch.cdist(values, real.train).topk(_NEIGHBOURS, largest=False).indices
+                train = events_of(trainer.datamodule, "train", len(real.train))
+                rows = torch.cat([samples.cpu()[:, None], _picked(train, near)], 1)
+                draw_grid(rows.flatten(0, 1), self._pictures / "nearest.png", 1 + _NEIGHBOURS)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print all metrics, and what the discriminator tells of membership, as a table."""
@@ -152,6 +169,17 @@ class QualityMetrics(Evaluations):
             measured |= {f"{quality.extractor.name}/{key}": value for key, value in found.items()}
             columns |= {f"{prefix}/{key}": value.value for key, value in found.items()}
         return measured, columns
+
+
+def _picked(batches: Iterator[Events], index: Tensor) -> Tensor:
+    """The events at ``index`` of all that come, without holding the others."""
+    wanted, found, start = set(index.flatten().tolist()), {}, 0
+    for events in batches:
+        here = range(start, start + len(events))
+        found |= {i: events[i - start].cpu() for i in wanted.intersection(here)}
+        start += len(events)
+    picked = torch.stack([found[i] for i in index.flatten().tolist()])
+    return picked.view(*index.shape, *picked.shape[1:])
 
 
 def _gathered(own: Tensor | None, chunks: int) -> Tensor | None:
