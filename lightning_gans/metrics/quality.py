@@ -19,6 +19,7 @@ from lightning_gans.metrics.functional import (
     data_copying,
     frechet_distance,
     kernel_distance,
+    kernel_distance_subsets,
     memorisation_penalty,
     mifid,
     nearest_other,
@@ -30,10 +31,11 @@ from lightning_gans.metrics.reference import Reference
 
 __all__ = ["FAMILIES", "Family", "Quality"]
 
-Family = Literal["frechet", "kernel", "score", "neighbours", "vendi", "memorisation"]
+Family = Literal["frechet", "kernel", "subsets", "score", "neighbours", "vendi", "memorisation"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
 _K = 5
+_SUBSETS, _SUBSET = 100, 1000
 _HALVES_SEED = 0
 
 
@@ -44,7 +46,8 @@ class Quality:
     TF-Inception's ``fid``, ``kid`` and ``is`` instead of ``fd_<d>``, ``kd_<d>`` and ``score_<d>``):
 
     * frechet: ``fd_<d>``, Frechet distance from all training features;
-    * kernel: ``kd_<d>``, unbiased squared MMD with the cubic kernel;
+    * kernel: ``kd_<d>``, unbiased squared MMD with the cubic kernel, of as many training events;
+    * subsets: ``kd_<d>_<s>x<k>``, its mean over s subsets of k, as other programs give it;
     * score: ``score_<d>``, where the extractor tells classes;
     * neighbours: ``precision``, ``recall``, ``density``, ``coverage`` with balls to the 5th
       neighbour, of as many training events as generated ones;
@@ -137,6 +140,10 @@ class Quality:
         if "kernel" in self.families:
             value = kernel_distance(self.real.train[:n], fake.values)
             found[names["kernel"]] = Measured(value, None, n)
+        if "subsets" in self.families:
+            size = min(_SUBSET, n // 2)
+            value, _ = kernel_distance_subsets(self.real.train, fake.values, _SUBSETS, size)
+            found[f"{names['kernel']}_{_SUBSETS}x{size}"] = Measured(value, None, n)
         if "score" in self.families and fake.logits is not None:
             value, _ = classifier_score(fake.logits)
             found[names["score"]] = Measured(value, None, n)

@@ -19,6 +19,7 @@ from lightning_gans.metrics.functional import (
     factored,
     frechet_distance,
     kernel_distance,
+    kernel_distance_subsets,
     precision_recall_density_coverage,
     vendi,
 )
@@ -48,6 +49,7 @@ def test_each_number_is_its_formula():
     expected = {
         "fd_points": frechet_distance(train, fake),
         "kd_points": kernel_distance(train[:100], fake),
+        "kd_points_100x50": kernel_distance_subsets(train, fake, 100, 50)[0],
         **{name: getattr(hits, name).double().mean().item() for name in ("density", "coverage")},
         **{name: getattr(hits, name).double().mean().item() for name in ("precision", "recall")},
         "vendi": vendi(fake),
