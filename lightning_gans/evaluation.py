@@ -1,6 +1,7 @@
 """``lightning evaluate``: how good images are, from a folder, an archive or a checkpoint."""
 
 import argparse
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +12,15 @@ import torch
 import lightning_gans.data
 from lightning_gans.callbacks.tables import table
 from lightning_gans.data import Data
-from lightning_gans.data.whole import read_whole
+from lightning_gans.data.whole import FEWEST, read_whole
 from lightning_gans.errors import InputError
 from lightning_gans.metrics.defaults import extractors_for
 from lightning_gans.metrics.features import Extractor, Features
 from lightning_gans.metrics.functional import factored
 from lightning_gans.metrics.quality import FAMILIES, Quality
-from lightning_gans.metrics.reference import Reference, features_of, reference
-from lightning_gans.sampling import Parser, load_model
+from lightning_gans.metrics.reference import Reference, events_of, features_of, reference
+from lightning_gans.runs import finite
+from lightning_gans.sampling import Parser, device_of, load_model
 from lightning_gans.types import Events
 
 __all__ = ["run"]
@@ -65,17 +67,26 @@ def _real(options: Any) -> tuple[list[Extractor], list[Reference], tuple[int, ..
         told = f"{extractor.name} features of {options.real}"
         values = features_of(extractor, _chunks(events), told, len(events)).values
         nothing = values[:0]
-        references.append(Reference(values, nothing, None, factored(values)))
+        digest = hashlib.sha256(values.contiguous().numpy()).hexdigest()
+        law = factored(values)
+        references.append(Reference(options.real, digest, values, nothing, None, law))
     return found, references, shape
 
 
 def _fake(options: Any, shape: tuple[int, ...], n: int) -> Events:
     path = Path(options.fake)
+    data = None if path.suffix else _data_set(options.fake, options.image_size)
     if path.suffix == ".ckpt":
         model = load_model(path, options.trust).to(options.device)
-        events = model.sample(options.n or n, torch.Generator().manual_seed(options.seed)).cpu()
+        source, n = torch.Generator().manual_seed(options.seed), options.n or n
+        sizes = [min(_CHUNK, n - start) for start in range(0, n, _CHUNK)]
+        events = torch.cat([model.sample(size, source).cpu() for size in sizes])
     else:
-        events = read_whole(path, options.image_size)
+        if data is not None:
+            events = torch.cat(list(events_of(data, "test", _MOST)))
+        else:
+            channels = shape[0] if len(shape) == 3 else None
+            events = read_whole(path, options.image_size, channels)
         if options.n is not None:
             if options.n > len(events):
                 raise InputError(f"-n is {options.n}, but {path} holds {len(events)} events")
@@ -98,7 +109,11 @@ def _parser() -> Parser:
     parser.add_argument(
         "--real", required=True, help="a data set's name, a folder of images, or an .npz"
     )
-    parser.add_argument("--fake", required=True, help="a checkpoint, a folder, or an .npz")
+    parser.add_argument(
+        "--fake",
+        required=True,
+        help="a checkpoint, a folder, an .npz, or a data set (its test images)",
+    )
     parser.add_argument(
         "--extractor",
         default="auto",
@@ -109,7 +124,9 @@ def _parser() -> Parser:
     parser.add_argument(
         "--metrics", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="families (all)"
     )
-    parser.add_argument("-n", type=int, help="generated events (all; as many as real, at most 50k)")
+    parser.add_argument(
+        "-n", type=int, help="generated events (all; of a checkpoint as many as are held out)"
+    )
     parser.add_argument("--image_size", type=int, help="resize images to squares of this size")
     parser.add_argument("--out", type=Path, help="write the numbers as JSON here, too")
     parser.add_argument("--seed", type=int, default=0, help="of a checkpoint's latents (0)")
@@ -127,15 +144,20 @@ def run(args: list[str]) -> None:
         InputError: What the user gave cannot be used.
     """
     options = _parser().parse_args(args)
+    if options.n is not None and options.n < FEWEST:
+        raise InputError(f"-n is {options.n}; it must be at least {FEWEST}")
+    options.device = device_of(options.device)
     extractors, references, shape = _real(options)
     if not extractors:
         raise InputError(
             f"nothing is known to compare events such as those of {options.real} with; choose "
             "--extractor inception, resnet50 or another classifier of torchvision, or identity"
         )
-    n = min(_MOST, max(len(real.train) for real in references))
+    real = references[0]
+    n = min(_MOST, len(real.held_out) or len(real.train))
     events = _fake(options, shape, n)
-    report = {"real": options.real, "fake": options.fake, "protocols": {}, "metrics": {}}
+    report = {"real": options.real, "fake": options.fake, "seed": options.seed}
+    report |= {"protocols": {}, "metrics": {}}
     for extractor, real in zip(extractors, references, strict=True):
         told = f"{extractor.name} features of {options.fake}"
         quality = Quality(extractor, real, tuple(options.metrics), len(events))
@@ -146,6 +168,6 @@ def run(args: list[str]) -> None:
         report["metrics"][extractor.name] = {k: v._asdict() for k, v in measured.items()}
     if options.out is not None:
         try:
-            options.out.write_text(json.dumps(report, indent=2) + "\n")
+            options.out.write_text(json.dumps(finite(report), indent=2) + "\n")
         except OSError as error:
             raise InputError(f"{options.out} cannot be written: {error.strerror}") from error

@@ -54,7 +54,7 @@ def test_numbers_are_those_of_the_formulas(lightning, tmp_path):
     one, two = (normalise(torch.from_numpy(part)).flatten(1) for part in (real, fake))
     assert found["fd_pixels"]["value"] == pytest.approx(frechet_distance(one, two), rel=1e-6)
     assert found["kd_pixels"]["value"] == pytest.approx(kernel_distance(one[:30], two), rel=1e-6)
-    assert report["protocols"]["pixels64"]["real"]["n"] == 40
+    assert report["protocols"]["pixels64"]["n_real"] == 40
     assert found["fd_pixels"]["n"] == report["protocols"]["pixels64"]["n"] == 30
     # Nothing is held out of a folder.
     assert found["fd_pixels"]["ideal"] is None and "c_t" not in found
@@ -103,6 +103,7 @@ def bad_cases(path):
     (path / "empty").mkdir()
     np.savez(path / "none.npz", other=np.zeros(3))
     np.savez(path / "whole.npz", images=np.zeros((20, 8, 8), dtype=np.int64))
+    np.savez(path / "last.npz", samples=np.ones((20, 8, 8, 1), dtype=np.float32))
     (path / "cut.npz").write_bytes((path / "none.npz").read_bytes()[:50])
 
 
@@ -120,6 +121,9 @@ def bad_cases(path):
         (["good", "nowhere.npz"], "there is no file nowhere.npz"),
         (["good", "nowhere"], "nowhere is neither a folder of images nor an .npz file"),
         (["good", "good", "-n", "12"], "-n is 12, but good holds 11 events"),
+        (["good", "good", "-n", "5"], "-n is 5; it must be at least 10"),
+        (["good", "good", "--device", "foo"], "--device foo:"),
+        (["good", "last.npz"], "float images must be (n, 1 or 3, height, width) in [-1, 1]"),
         (["Folder", "good"], "--real Folder"),
         (["good", "no.ckpt"], "there is no checkpoint no.ckpt"),
     ],
@@ -144,3 +148,18 @@ def test_an_archive_of_objects_is_refused(tmp_path):
     np.savez(tmp_path / "pickled.npz", samples=np.array([{"a": 1}] * 12, dtype=object))
     with pytest.raises(InputError, match="cannot be read as .npz"):
         read_whole(tmp_path / "pickled.npz")
+
+
+def test_our_own_samples_are_grey_where_the_data_are(lightning, trained):
+    checkpoint = str(trained / "checkpoints/final.ckpt")
+    assert lightning("sample", "--ckpt_path", checkpoint, "-n", "20", "--out", "drawn").code == 0
+    for fake in ("drawn", "Digits"):
+        options = ["--image_size", "32", "--metrics", "frechet", "memorisation", "--out", "q.json"]
+        answer = lightning("evaluate", "--real", "Digits", "--fake", fake, *options)
+        assert answer.code == 0, answer.err
+        json.loads(Path("q.json").read_text(), parse_constant=pytest.fail)  # NaN is no JSON
+
+
+def test_archives_are_resized(tmp_path):
+    np.savez(tmp_path / "large.npz", images=pixels(12, size=16))
+    assert read_whole(tmp_path / "large.npz", 8).shape == (12, 1, 8, 8)

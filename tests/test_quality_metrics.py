@@ -9,10 +9,13 @@ import pytest
 import torch
 from PIL import Image
 from torch import distributed, multiprocessing
+from torchvision.models import shufflenet_v2_x0_5
 
-from lightning_gans.callbacks.quality import _gathered, _picked
+from lightning_gans.callbacks.best import badness
+from lightning_gans.callbacks.quality import _picked, shared_features
 from lightning_gans.data import Digits
 from lightning_gans.metrics.defaults import own_extractor
+from lightning_gans.metrics.features import Flat
 from lightning_gans.metrics.functional import frechet_distance
 from lightning_gans.metrics.reference import reference
 from lightning_gans.runs import MetricsFile
@@ -41,14 +44,17 @@ def test_a_run_measures_quality_by_default(lightning):
     run = Path("runs/dcgan/version_0")
     rows = rows_of(run)
     assert [row["batch"] for row in rows] == [6, 12]
-    assert list(rows[-1]["metrics"]) == [f"digits32/{name}" for name in sorted_as_logged(rows)]
     found = {key.split("/")[1]: value for key, value in rows[-1]["metrics"].items()}
     assert found.keys() == set(LOGGED)
     # The same by hand, from the checkpoint.
     data = Digits(image_size=32)
     extractor = own_extractor(data)
-    samples = load_model(run / "checkpoints/final.ckpt").sample(
-        360, torch.Generator().manual_seed(mix(Stream.EVALUATION, 0, 0))
+    model = load_model(run / "checkpoints/final.ckpt")
+    samples = torch.cat(
+        [
+            model.sample(size, torch.Generator().manual_seed(mix(Stream.EVALUATION, 0, chunk)))
+            for chunk, size in enumerate((100, 100, 100, 60))
+        ]
     )
     real = reference(data, extractor)
     expected = frechet_distance(real.train, extractor(samples).values)
@@ -71,10 +77,6 @@ def test_the_events_at_an_index_are_picked():
     events = torch.arange(40).view(20, 2, 1, 1)
     index = torch.tensor([[19, 0], [7, 7], [8, 3]])
     assert torch.equal(_picked(iter(events.split(8)), index), events[index])
-
-
-def sorted_as_logged(rows):
-    return [key.split("/")[1] for key in rows[0]["metrics"]]
 
 
 def weights_of(experiment):
@@ -138,7 +140,8 @@ def test_other_extractors_are_asked_for(lightning, tmp_path):
         (["--quality.extractor=resnot"], "the extractor is 'resnot'; it must be auto"),
         (["--quality.extractor=resnet18", "--quality.weights=no.pth"], "no.pth cannot be read"),
         (["--quality.weights=no.pth"], "whose weights are no.pth"),
-        (["--quality.metrics=[fid]"], "fid"),
+        (["--quality.metrics=[fid]"], "quality.metrics"),
+        (["--checkpoints.best=fidd"], "checkpoints.best is 'fidd'; it must be a loss, or begin"),
     ],
 )
 def test_bad_options_get_one_message(lightning, options, message):
@@ -151,41 +154,47 @@ def broken(self, n, generator=None):
     return torch.full((n, 1, 32, 32), math.nan)
 
 
-def test_samples_that_are_not_numbers_stop_nothing(lightning, monkeypatch):
+@pytest.mark.parametrize("n", ["null", "500"])
+def test_samples_that_are_not_numbers_stop_nothing(lightning, monkeypatch, n):
     from lightning_gans.models.latent import LatentGame
 
     monkeypatch.setattr(LatentGame, "sample", broken)
-    answer = lightning(*FIT)
+    answer = lightning(*FIT, f"--quality.n={n}")
     assert answer.code == 0, answer.err
     assert all(v["value"] is None for v in rows_of("runs/dcgan/version_0")[0]["metrics"].values())
 
 
-def gather(rank, folder):
+def features(rank, world, n):
+    def draw(n, source):
+        return torch.randn(n, 3, generator=source)
+
+    return shared_features(draw, Flat((3,)), n, 0, rank, world, torch.device("cpu")).values
+
+
+def meet(rank, folder):
     meeting = f"file://{folder}/meeting"
     distributed.init_process_group(
         "gloo", meeting, timeout=timedelta(minutes=2), rank=rank, world_size=2
     )
     try:
-        rows = torch.arange(2300).view(-1, 1).float()
-        own = torch.cat([rows[k * 500 : (k + 1) * 500] for k in range(rank, 5, 2)])
-        return _gathered(own, 5)
+        return [features(rank, 2, n) for n in (460, 50)]  # of 50 the second process has none
     finally:
         distributed.destroy_process_group()
 
 
 def other(_, folder):
-    torch.save(gather(1, folder), folder / "other.pt")
+    torch.save(meet(1, folder), folder / "other.pt")
 
 
 @pytest.mark.skipif(not distributed.is_gloo_available(), reason="torch was built without gloo")
 def test_two_processes_have_the_features_of_one(tmp_path):
     started = multiprocessing.spawn(other, (tmp_path,), nprocs=1, join=False)
-    here = gather(0, tmp_path)
+    here = meet(0, tmp_path)
     while not started.join():
         pass
-    expected = torch.arange(2300).view(-1, 1).float()
-    assert torch.equal(here, expected)
-    assert torch.equal(torch.load(tmp_path / "other.pt", weights_only=True), expected)
+    there = torch.load(tmp_path / "other.pt", weights_only=True)
+    for n, one, two in zip((460, 50), here, there, strict=True):
+        assert torch.equal(one, features(0, 1, n)) and torch.equal(one, two)
 
 
 @pytest.mark.parametrize("metric", ["fd_digits", "recall"])
@@ -227,3 +236,48 @@ def test_a_metric_that_is_not_there_is_told(lightning):
     answer = lightning(*FIT, "--checkpoints.best=fid")
     assert answer.code == 0 and "no best.ckpt: fid was not measured" in answer.out
     assert not Path("runs/dcgan/version_0/checkpoints/best.ckpt").exists()
+
+
+@pytest.mark.parametrize(
+    ("metric", "better", "worse"),
+    [
+        ("fd_digits", 3.0, 4.0),
+        ("kid", -0.1, 0.0),
+        ("is", 9.0, 8.0),
+        ("val/generator_loss", 0.1, 0.2),
+        ("quality/x/precision", 0.9, 0.8),
+        ("density", 1.1, 1.5),
+        ("c_t", -1.0, -9.0),
+        ("memorisation_penalty", 1.0, 0.1),
+        ("high_quality_chi2", 0.98, 0.5),
+        ("reverse_kl", 0.1, 0.2),
+    ],
+)
+def test_which_values_are_good(metric, better, worse):
+    assert badness(metric)(better) < badness(metric)(worse)
+
+
+def test_a_test_looks_as_the_run_did(lightning):
+    options = ["--quality.extractor=identity", "--quality.n=50"]
+    assert lightning(*FIT, *options).code == 0
+    answer = lightning("test", "--ckpt_path=runs/dcgan/version_0/checkpoints/final.ckpt")
+    assert answer.code == 0 and "pixels1024/fd_pixels" in answer.out, answer.err
+    assert "digits32" not in answer.out and "_n50" in answer.out
+
+
+def test_training_stays_the_same_beside_a_large_network(lightning, tmp_path):
+    """WGAN-GP draws from the global generator while it trains."""
+    torch.save(shufflenet_v2_x0_5().state_dict(), path := tmp_path / "shuffle.pth")
+    wgan = [
+        *("fit", "--config=configs/wgan_gp.yaml", "--trainer.accelerator=cpu"),
+        *("--trainer.max_steps=4", "--quality.n=10"),
+    ]
+    for experiment, options in {
+        "without": ["--quality.every_n_epochs=0"],
+        "with": ["--quality.extractor=shufflenet_v2_x0_5", f"--quality.weights={path}"],
+    }.items():
+        answer = lightning(*wgan, *options, f"--run.experiment={experiment}")
+        assert answer.code == 0, answer.err
+    without, with_it = weights_of("without"), weights_of("with")
+    for name, tensor in without.items():
+        assert torch.equal(tensor, with_it[name]), name

@@ -129,6 +129,8 @@ class Checkpoints(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, RunLogger) and trainer.is_global_zero:
                 logger.metrics.go_back_to(trainer.global_step)
+        # What was stopped at the end of an epoch is evaluated now.
+        self.on_train_epoch_end(trainer, pl_module)
 
     def on_train_batch_end(
         self,
@@ -178,7 +180,7 @@ class Checkpoints(Callback):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Take back the best value so far."""
-        if self.best is not None:
+        if self.best is not None and (self.folder / "best.ckpt").is_file():
             self.best.load(checkpoint.get("best"))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

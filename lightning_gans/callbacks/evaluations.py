@@ -66,6 +66,9 @@ class Evaluations(Callback, ABC):
         self._pictures = self._run / self.name
         self._pictures.mkdir(exist_ok=True)
         self._records = Records(self._run / f"{self.name}.jsonl")
+        for logger in trainer.loggers:
+            if isinstance(logger, RunLogger) and trainer.is_global_zero:
+                logger.metrics.go_back_to(trainer.global_step)
         seen = pl_module.samples_seen
         # The row at the end of a run that now goes on was out of turn.
         self._records.keep(lambda row: row["samples_seen"] <= seen and not row["extra"])

@@ -1,7 +1,8 @@
 """How good samples are while a model trains: Frechet distance and its relatives."""
 
+import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,22 @@ from lightning_gans.data import Data
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import Measured
 from lightning_gans.metrics.defaults import extractors_for
-from lightning_gans.metrics.features import Features
+from lightning_gans.metrics.features import Extractor, Features
 from lightning_gans.metrics.functional import membership_auc
 from lightning_gans.metrics.quality import FAMILIES, Family, Quality
 from lightning_gans.metrics.reference import events_of, features_of, reference
 from lightning_gans.models.evaluated import EvaluatedGame
+from lightning_gans.networks import MinibatchDiscrimination, MinibatchStd
 from lightning_gans.seeds import Stream, mix
 from lightning_gans.types import Events
 
 __all__ = ["QualityMetrics"]
 
+Draw = Callable[[int, torch.Generator], Events]
+
 _MOST = 5000
 _FEWEST = 10
-_CHUNK = 500
+_CHUNK = 100
 _JUDGED = 2000
 _SHOWN, _NEIGHBOURS = 8, 7
 
@@ -91,7 +95,13 @@ class QualityMetrics(Evaluations):
         weights = None if self.weights is None else Path(self.weights).expanduser()
         families = FAMILIES if stage == "test" else self.metrics
         for extractor in extractors_for(data, self.extractor, weights):
-            real = reference(data, extractor.to(device))
+            extractor = extractor.to(device)
+            # The first process looks and keeps what it sees; the others read it.
+            if not trainer.is_global_zero:
+                trainer.strategy.barrier()
+            real = reference(data, extractor)
+            if trainer.is_global_zero:
+                trainer.strategy.barrier()
             n = self.n or min(len(real.held_out), _MOST)
             if n < _FEWEST:
                 warnings.warn(
@@ -122,10 +132,11 @@ class QualityMetrics(Evaluations):
             samples = pl_module.sample(_SHOWN, source)
             values = extractor(samples).values.cpu()
             if values.isfinite().all():
-                near = torch.cdist(values, real.train).topk(_NEIGHBOURS, largest=False).indices
+                k = min(_NEIGHBOURS, len(real.train))
+                near = torch.cdist(values, real.train).topk(k, largest=False).indices
                 train = events_of(trainer.datamodule, "train", len(real.train))
                 rows = torch.cat([samples.cpu()[:, None], _picked(train, near)], 1)
-                draw_grid(rows.flatten(0, 1), self._pictures / "nearest.png", 1 + _NEIGHBOURS)
+                draw_grid(rows.flatten(0, 1), self._pictures / "nearest.png", 1 + k)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print all metrics, and what the discriminator tells of membership, as a table."""
@@ -135,40 +146,64 @@ class QualityMetrics(Evaluations):
         measured |= membership(trainer.datamodule, pl_module)
         if trainer.is_global_zero:
             print(table(measured))
-            for protocol, told in self._protocols().items():
-                print(f"{protocol}: {told}")
+            for quality in self._qualities:
+                print(f"{quality.protocol}, floors {quality.floors}, seed {self.seed}")
 
     def _protocols(self) -> dict[str, dict[str, Any]]:
         """What numbers of each extractor hold for."""
         return {quality.extractor.name: quality.fingerprint() for quality in self._qualities}
-
-    def _features(self, trainer: Trainer, pl_module: LightningModule, quality: Quality) -> Features:
-        """Of the same samples for any number of processes, which share the work."""
-        rank, world, n = trainer.global_rank, trainer.world_size, quality.n
-        chunks = -(-n // _CHUNK)
-
-        def batches() -> Iterator[Events]:
-            for chunk in range(rank, chunks, world):
-                source = torch.Generator().manual_seed(mix(Stream.EVALUATION, self.seed, chunk))
-                yield pl_module.sample(min(_CHUNK, n - chunk * _CHUNK), source)
-
-        told = f"{quality.extractor.name} features of samples"
-        own = features_of(quality.extractor, batches(), told, -(-n // world))
-        if world == 1:
-            return own
-        return Features(*(_gathered(part, chunks) for part in own))
 
     def _measure(
         self, trainer: Trainer, pl_module: LightningModule
     ) -> tuple[dict[str, Measured], dict[str, float]]:
         measured, columns = {}, {}
         for quality in self._qualities:
-            fake = self._features(trainer, pl_module, quality)
+            rank, world = trainer.global_rank, trainer.world_size
+            device, extractor = trainer.strategy.root_device, quality.extractor
+            draw = pl_module.sample
+            fake = shared_features(draw, extractor, quality.n, self.seed, rank, world, device)
             found = quality.measure(fake)
             prefix = f"quality/{quality.protocol}"
             measured |= {f"{quality.extractor.name}/{key}": value for key, value in found.items()}
             columns |= {f"{prefix}/{key}": value.value for key, value in found.items()}
         return measured, columns
+
+
+def shared_features(
+    draw: Draw,
+    extractor: Extractor,
+    n: int,
+    seed: int,
+    rank: int,
+    world: int,
+    device: torch.device,
+) -> Features:
+    """Features of n samples, the same ones for any number of processes, which share the work.
+
+    Args:
+        draw: From a number and a source of latents to samples.
+        extractor: What sees them.
+        n: Samples, all processes together.
+        seed: Of the samples: each chunk of 100 has a source of its own.
+        rank: This process.
+        world: Number of processes.
+        device: Where they exchange tensors.
+    """
+    chunks = -(-n // _CHUNK)
+
+    def batches() -> Iterator[Events]:
+        for chunk in range(rank, chunks, world):
+            source = torch.Generator().manual_seed(mix(Stream.EVALUATION, seed, chunk))
+            yield draw(min(_CHUNK, n - chunk * _CHUNK), source)
+
+    if rank < chunks:
+        told = f"{extractor.name} features of samples"
+        own = features_of(extractor, batches(), told, -(-n // world))
+    else:  # more processes than chunks: as wide as the others', and empty
+        own = Features(*(p if p is None else p[:0] for p in extractor(draw(1, torch.Generator()))))
+    if world == 1:
+        return own
+    return Features(*(_gathered(part, chunks, device) for part in own))
 
 
 def _picked(batches: Iterator[Events], index: Tensor) -> Tensor:
@@ -182,11 +217,11 @@ def _picked(batches: Iterator[Events], index: Tensor) -> Tensor:
     return picked.view(*index.shape, *picked.shape[1:])
 
 
-def _gathered(own: Tensor | None, chunks: int) -> Tensor | None:
-    """The rows of all processes, in the order of their chunks."""
+def _gathered(own: Tensor | None, chunks: int, device: torch.device) -> Tensor | None:
+    """The rows of all processes on the CPU, in the order of their chunks; NCCL needs a device."""
     if own is None:
         return None
-    parts = [part.split(_CHUNK) for part in gather_all_tensors(own)]
+    parts = [part.cpu().split(_CHUNK) for part in gather_all_tensors(own.to(device))]
     world = distributed.get_world_size()
     return torch.cat([parts[chunk % world][chunk // world] for chunk in range(chunks)])
 
@@ -195,14 +230,21 @@ def _gathered(own: Tensor | None, chunks: int) -> Tensor | None:
 def membership(data: Data, model: LightningModule) -> dict[str, Measured]:
     """How well a discriminator's logits tell training events from held-out ones.
 
-    Of up to 2,000 events each; 0.5 says that they tell nothing. Discriminators that look at several
-    samples at once judge none by itself, and get no number.
+    Of up to 2,000 training events and as many of each held-out split; 0.5 says that they tell
+    nothing. Discriminators that look at several samples at once judge none by itself, and get no
+    number.
     """
     if not isinstance(model, EvaluatedGame) or model.discriminator.packing > 1:
+        return {}
+    beside = (MinibatchStd, MinibatchDiscrimination)
+    if any(isinstance(layer, beside) for layer in model.discriminator.modules()):
         return {}
 
     def logits(*splits: str) -> Tensor:
         batches = (events for split in splits for events in events_of(data, split, _JUDGED))
         return torch.cat([model.logits(events.to(model.device)).cpu() for events in batches])
 
-    return {"membership_auc": membership_auc(logits("train"), logits("val", "test"))}
+    try:
+        return {"membership_auc": membership_auc(logits("train"), logits("val", "test"))}
+    except InputError:  # logits that are no numbers
+        return {"membership_auc": Measured(math.nan, 0.5, 0)}

@@ -20,8 +20,8 @@ def in_words(measured: Mapping[str, Measured], prefix: str) -> str:
         for key, value in measured.items()
         if key.removeprefix(f"{prefix}/").startswith(_SHORT)
     ]
-    n = next(iter(measured.values())).n
-    return f"{', '.join(parts)}, {n:,} samples (in brackets: as many real ones)"
+    n = max((value.n for value in measured.values()), default=0)
+    return f"{', '.join(parts)}, {n:,} samples (in brackets: as many real ones)" if parts else ""
 
 
 def table(measured: Mapping[str, Measured]) -> str:

@@ -103,8 +103,7 @@ class Files(Images):
         if not self.streamed:
             return super().fingerprint(split)
         paths, _ = self._streamed_files(split)
-        stats = [os.stat(path) for path in paths]
-        told = [(p, s.st_size, s.st_mtime_ns) for p, s in zip(paths, stats, strict=True)]
+        told = [(path, _stamp(path)) for path in paths]
         mirrored = self.flip and split == "train"
         return hashlib.sha256(repr((self.event_shape, mirrored, told)).encode()).hexdigest()
 
@@ -178,3 +177,12 @@ class Files(Images):
                 "place of a broken one, here and from now on",
                 stacklevel=2,
             )
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Size and time of change; None of a file that is gone, which training replaces, too."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns

@@ -12,15 +12,17 @@ from torch import Tensor
 
 from lightning_gans.data.batches import normalise
 from lightning_gans.data.decode import EXTENSIONS, decode_all
+from lightning_gans.data.images import resize
 from lightning_gans.types import Events, InputError
 
-__all__ = ["read_whole"]
+__all__ = ["FEWEST", "read_whole"]
 
-_FEWEST = 10
+FEWEST = 10
+_ROUNDING = 1e-3
 _ARRAYS = ("samples", "images", "arr_0")
 
 
-def read_whole(path: Path, image_size: int | None = None) -> Events:
+def read_whole(path: Path, image_size: int | None = None, channels: int | None = None) -> Events:
     """All events in a folder of image files, or in an .npz archive.
 
     An archive holds one array named samples, images or arr_0: bytes (n, height, width) or
@@ -29,7 +31,9 @@ def read_whole(path: Path, image_size: int | None = None) -> Events:
 
     Args:
         path: The folder, searched with those in it, or the archive.
-        image_size: Resize image files to squares of this size; None takes them as they are.
+        image_size: Resize images to squares of this size, image files after their centre square is
+            cut out; None takes them as they are, if they are squares.
+        channels: Of image files, 1 (grey) or 3; None: 1 if all of them are grey.
 
     Returns:
         Events (n, *event_shape); images are float in [-1, 1].
@@ -39,17 +43,17 @@ def read_whole(path: Path, image_size: int | None = None) -> Events:
             ``image_size``, or images that cannot be read.
     """
     if path.is_dir():
-        events = _folder(path, image_size)
+        events = _folder(path, image_size, channels)
     elif path.suffix == ".npz":
-        events = _archive(path)
+        events = _archive(path, image_size)
     else:
         raise InputError(f"{path} is neither a folder of images nor an .npz file")
-    if len(events) < _FEWEST:
-        raise InputError(f"{path} holds {len(events)} events; at least {_FEWEST} are needed")
+    if len(events) < FEWEST:
+        raise InputError(f"{path} holds {len(events)} events; at least {FEWEST} are needed")
     return events
 
 
-def _folder(path: Path, image_size: int | None) -> Events:
+def _folder(path: Path, image_size: int | None, channels: int | None) -> Events:
     paths = sorted(
         os.path.join(folder, name)
         for folder, _, names in os.walk(path, followlinks=True)
@@ -68,7 +72,7 @@ def _folder(path: Path, image_size: int | None) -> Events:
                 "choose one with --image_size"
             )
         image_size = next(iter(sizes))[0]
-    channels = 1 if all(grey for _, grey in kinds) else 3
+    channels = channels or (1 if all(grey for _, grey in kinds) else 3)
     images, readable = decode_all(paths, image_size, channels)
     if not bool(readable.all()):
         first = paths[int((~readable).nonzero()[0])]
@@ -85,7 +89,7 @@ def _kind(path: Path) -> tuple[tuple[int, int], bool]:
         raise InputError(f"{path} cannot be read as an image: {error}") from error
 
 
-def _archive(path: Path) -> Events:
+def _archive(path: Path, image_size: int | None) -> Events:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             named = [name for name in _ARRAYS if name in archive.files]
@@ -102,16 +106,24 @@ def _archive(path: Path) -> Events:
     except Exception as error:  # a damaged archive fails wherever its bytes are first used
         raise InputError(f"{path} cannot be read as .npz: {error}") from error
     if array.dtype == np.uint8:
-        return _images(path, array)
+        return _images(path, array, image_size)
     if array.dtype.kind != "f" or array.ndim not in (2, 4):
         raise InputError(
             f"{named[0]} in {path} is {array.dtype} {array.shape}; it must be uint8 (n, height, "
             "width[, channels]), or float (n, d) or (n, channels, height, width)"
         )
-    return torch.from_numpy(array.astype(np.float32))
+    events = torch.from_numpy(array.astype(np.float32))
+    if array.ndim == 4 and not (array.shape[1] in (1, 3) and events.abs().amax() <= 1 + _ROUNDING):
+        raise InputError(
+            f"{named[0]} in {path} is {array.shape} from {array.min():.3g} to {array.max():.3g}; "
+            "float images must be (n, 1 or 3, height, width) in [-1, 1]"
+        )
+    return events
 
 
-def _images(path: Path, array: np.ndarray) -> Float[Tensor, "n channels height width"]:
+def _images(
+    path: Path, array: np.ndarray, image_size: int | None
+) -> Float[Tensor, "n channels height width"]:
     if array.ndim == 3:
         array = array[..., None]
     if array.ndim != 4 or array.shape[3] not in (1, 3):
@@ -119,4 +131,5 @@ def _images(path: Path, array: np.ndarray) -> Float[Tensor, "n channels height w
             f"the bytes in {path} have the shape {array.shape}; they must be (n, height, width) or "
             "(n, height, width, 1 or 3)"
         )
-    return normalise(torch.from_numpy(array).permute(0, 3, 1, 2).contiguous())
+    images = torch.from_numpy(array).permute(0, 3, 1, 2).contiguous()
+    return normalise(images if image_size is None else resize(images, image_size))

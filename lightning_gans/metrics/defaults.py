@@ -1,5 +1,6 @@
 """Which extractors a data set is looked at with, unless a user chooses."""
 
+import warnings
 from functools import singledispatch
 from pathlib import Path
 
@@ -66,10 +67,19 @@ def extractors_for(
         return [ImageNet(chosen, weights)]
     if weights is not None:
         raise InputError(f"whose weights are {weights}? Name the extractor, e.g. inception")
-    own = own_extractor(data) if isinstance(data, Data) else _own_of_shape(shape)
-    found = [] if own is None else [own]
-    if (here := inception_weights()) is not None and len(shape) == 3 and shape[0] in _CHANNELS:
-        found.append(Inception(here))
+    found = []
+    # What nobody asked for must not stop a run.
+    try:
+        own = own_extractor(data) if isinstance(data, Data) else _own_of_shape(shape)
+        found += [] if own is None else [own]
+    except InputError as error:
+        warnings.warn(f"quality is not measured by the data's classifier: {error}", stacklevel=2)
+    try:
+        here = inception_weights()
+        if here is not None and len(shape) == 3 and shape[0] in _CHANNELS:
+            found.append(Inception(here))
+    except InputError as error:
+        warnings.warn(f"quality is not measured by TF-Inception: {error}", stacklevel=2)
     return found
 
 

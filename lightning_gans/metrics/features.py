@@ -35,12 +35,14 @@ class Extractor(ABC):
         digest: SHA-256 of what it computes with, in hexadecimal; equal digests measure equally.
         resize: What is done to images before, e.g. none.
         num_features: d.
+        tells_classes: Whether it gives logits.
     """
 
     name: str
     digest: str
     resize: str = "none"
     num_features: int
+    tells_classes: bool = True
 
     @property
     @abstractmethod
@@ -74,6 +76,7 @@ class Flat(Extractor):
     """
 
     digest = "identity"
+    tells_classes = False
 
     def __init__(self, event_shape: tuple[int, ...]) -> None:
         kind = "pixels" if len(event_shape) == 3 else "points"
@@ -136,6 +139,8 @@ class ClassifierFeatures(Extractor):
 
 class TripleFeatures(ClassifierFeatures):
     """A classifier's features of each channel of stacked images, side by side; no logits."""
+
+    tells_classes = False
 
     def __init__(self, oracle: Oracle, set_name: str) -> None:
         super().__init__(oracle, set_name)

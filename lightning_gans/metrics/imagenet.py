@@ -47,14 +47,16 @@ class ImageNet(Extractor):
                 f"the extractor is {model!r}; it must be auto, inception, identity or a classifier "
                 f"of torchvision.models, e.g. {near}"
             )
-        network = get_model(model, weights=None)
+        # The first weights, which are replaced, are drawn from the global generator.
+        with torch.random.fork_rng(devices=[]):
+            network = get_model(model, weights=None)
         if weights is None:
             try:
                 state = get_model_weights(model).DEFAULT.get_state_dict(check_hash=True)
             except Exception as error:  # no network, a full disk, a wrong digest
                 raise InputError(
-                    f"the weights of {model} cannot be downloaded ({error}); give a file with "
-                    "--quality.weights"
+                    f"the weights of {model} cannot be downloaded ({error}); name a file "
+                    "that holds them as its weights"
                 ) from error
         else:
             state = _read(weights)

@@ -70,9 +70,11 @@ class Inception(Extractor):
             # The library would unpickle the file; what it reads here is written by us.
             torch.save(state, own := io.BytesIO())
             own.seek(0)
-            self.network = FeatureExtractorInceptionV3(
-                "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=own
-            )
+            # Its first weights, which are replaced, are drawn from the global generator.
+            with torch.random.fork_rng(devices=[]):
+                self.network = FeatureExtractorInceptionV3(
+                    "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=own
+                )
         except Exception as error:  # a damaged file fails wherever its bytes are first used
             raise InputError(f"{weights} holds no Inception weights") from error
         self.device = torch.device("cpu")

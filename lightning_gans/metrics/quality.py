@@ -56,7 +56,8 @@ class Quality:
       ``authentic`` and ``c_t``.
 
     An ideal is what the first n held-out events get in the generated ones' place, if there are
-    that many; those of ``density``, ``coverage`` and ``c_t`` are known without.
+    that many. Those of ``density`` (1), ``coverage``, ``c_t`` and kernel distances (0) are known
+    without. What cannot be measured, such as C_T of very few events, is nan.
 
     Args:
         extractor: Whose features these are.
@@ -72,21 +73,43 @@ class Quality:
     def __init__(
         self, extractor: Extractor, real: Reference, families: tuple[Family, ...], n: int
     ) -> None:
-        self.extractor, self.real, self.families, self.n = extractor, real, families, n
-        self._balls = balls(real.train[:n], _K) if "neighbours" in families else None
+        self.extractor, self.real, self.n = extractor, real, n
+        self._subset = max(1, min(_SUBSET, n // 2, len(real.train)))
+        self._balls = None
+        if "neighbours" in families and len(real.train) > _K:
+            self._balls = balls(real.train[:n], _K)
+        known = {family: names for family, names in self._names().items() if family in families}
+        self._measures = {names: getattr(self, f"_{family}") for family, names in known.items()}
         self.floors = self._floors() if "frechet" in families else {}
-        held_out = real.held_out[:n]
-        logits = None if real.held_out_logits is None else real.held_out_logits[:n]
-        self._ideals: dict[str, float | None] = {}
-        if len(held_out) == n:
-            found = self._all(Features(held_out, logits))
-            self._ideals = {name: number.value for name, number in found.items()}
+        covered = coverage_ideal(min(n, len(real.train)), n, _K) if self._balls else None
+        self._ideals: dict[str, float | None] = {"density": 1.0, "coverage": covered, "c_t": 0.0}
+        self._ideals |= dict.fromkeys(known.get("kernel", ()) + known.get("subsets", ()), 0.0)
+        if len(real.held_out) >= n:
+            logits = None if real.held_out_logits is None else real.held_out_logits[:n]
+            found = self._all(Features(real.held_out[:n], logits))
+            self._ideals = {name: number.value for name, number in found.items()} | self._ideals
+
+    def _names(self) -> dict[Family, tuple[str, ...]]:
+        """The numbers of each family that can be had."""
+        named = self.extractor.metrics
+        distance, kernel = named["frechet"], named["kernel"]
+        copies = (f"mi{distance}", "memorisation_penalty", "authentic")
+        return {
+            "frechet": (distance,),
+            "kernel": (kernel,),
+            "subsets": (f"{kernel}_{_SUBSETS}x{self._subset}",),
+            "score": (named["score"],) if self.extractor.tells_classes else (),
+            "neighbours": ("precision", "recall", "density", "coverage"),
+            "vendi": ("vendi",),
+            "memorisation": (*copies, "c_t") if len(self.real.held_out) else copies,
+        }
 
     @property
     def protocol(self) -> str:
-        """What the numbers hold for, in a name: extractor, real and generated events."""
+        """What the numbers hold for, in a name: extractor and real events, how many, and n."""
         extractor, real = self.extractor, self.real
-        digest = hashlib.sha256(f"{extractor.digest} {extractor.resize}".encode()).hexdigest()
+        told = f"{extractor.digest} {extractor.resize} {real.digest}"
+        digest = hashlib.sha256(told.encode()).hexdigest()
         return f"{extractor.name}-{digest[:8]}_train{len(real.train)}_n{self.n}"
 
     def fingerprint(self) -> dict[str, Any]:
@@ -95,8 +118,11 @@ class Quality:
             "extractor": self.extractor.name,
             "digest": self.extractor.digest,
             "resize": self.extractor.resize,
-            "real": {"split": "train", "n": len(self.real.train)},
-            "held_out": {"split": "val and test", "n": len(self.real.held_out)},
+            "data": self.real.name,
+            "data_digest": self.real.digest,
+            "n_real": len(self.real.train),
+            "n_real_kernel_and_neighbours": min(self.n, len(self.real.train)),
+            "n_held_out": len(self.real.held_out),
             "n": self.n,
             "floors": self.floors,
         }
@@ -105,7 +131,9 @@ class Quality:
         order = torch.Generator().manual_seed(_HALVES_SEED)
         train = self.real.train[torch.randperm(len(self.real.train), generator=order)]
         half = len(train) // 2
-        floors = {"train_halves": frechet_distance(train[:half], train[half : 2 * half])}
+        floors = {}
+        if half > 1:
+            floors["train_halves"] = frechet_distance(train[:half], train[half : 2 * half])
         if len(self.real.held_out) > 1:
             floors["held_out"] = frechet_distance(self.real.law, self.real.held_out)
         return floors
@@ -113,71 +141,75 @@ class Quality:
     def measure(self, fake: Features) -> dict[str, Measured]:
         """Each number of generated events with its ideal.
 
-        Events whose features are not finite are left out, but are part of n; all numbers are nan
-        if too few are left.
+        Events whose features are not finite are left out, but are part of n.
         """
         finite = fake.values.isfinite().all(1)
-        n, left = len(finite), int(finite.sum())
         logits = None if fake.logits is None else fake.logits[finite]
-        if left <= _K:
-            return {name: Measured(math.nan, ideal, n) for name, ideal in self._ideals.items()}
         found = self._all(Features(fake.values[finite], logits))
         return {
-            name: number._replace(
-                n=n, ideal=self._ideals.get(name) if number.ideal is None else number.ideal
-            )
+            name: number._replace(n=len(finite), ideal=self._ideals.get(name))
             for name, number in found.items()
         }
 
     def _all(self, fake: Features) -> dict[str, Measured]:
-        """All numbers; ideals only where they are known without real events in their place."""
-        n, names = len(fake.values), self.extractor.metrics
+        """All numbers, nan where they cannot be had, in the order of the families."""
         found: dict[str, Measured] = {}
-        if "frechet" in self.families or "memorisation" in self.families:
-            distance = frechet_distance(self.real.law, fake.values)
-        if "frechet" in self.families:
-            found[names["frechet"]] = Measured(distance, None, n)
-        if "kernel" in self.families:
-            value = kernel_distance(self.real.train[:n], fake.values)
-            found[names["kernel"]] = Measured(value, None, n)
-        if "subsets" in self.families:
-            size = min(_SUBSET, n // 2)
-            value, _ = kernel_distance_subsets(self.real.train, fake.values, _SUBSETS, size)
-            found[f"{names['kernel']}_{_SUBSETS}x{size}"] = Measured(value, None, n)
-        if "score" in self.families and fake.logits is not None:
-            value, _ = classifier_score(fake.logits)
-            found[names["score"]] = Measured(value, None, n)
-        if self._balls is not None:
-            found |= self._neighbours(fake.values)
-        if "vendi" in self.families:
-            found["vendi"] = Measured(vendi(fake.values), None, n)
-        if "memorisation" in self.families:
-            found |= self._memorisation(fake.values, distance)
+        for names, measure in self._measures.items():
+            try:
+                numbers = measure(fake)
+            except InputError:  # too few, or all alike in a way that has no number
+                numbers = [Measured(math.nan, None, 0)] * len(names)
+            found |= zip(names, numbers, strict=True)
         return found
 
-    def _neighbours(self, fake: Tensor) -> dict[str, Measured]:
-        hits = precision_recall_density_coverage(self._balls, balls(fake, _K))
-        ideals = {"coverage": coverage_ideal(len(self._balls.points), len(fake), _K)}
-        found = {"density": Measured(hits.density.mean().item(), 1.0, len(fake))}
-        for name in ("precision", "recall", "coverage"):
-            own = getattr(hits, name)
-            inside = int(own.sum())
-            interval = binomial_interval(inside, len(own))
-            found[name] = Measured(inside / len(own), ideals.get(name), len(fake), *interval)
-        return found
+    def _frechet(self, fake: Features) -> list[Measured]:
+        return [_plain(frechet_distance(self.real.law, fake.values))]
 
-    def _memorisation(self, fake: Tensor, distance: float) -> dict[str, Measured]:
-        n, train, held_out = len(fake), self.real.train, self.real.held_out
-        penalty, near = memorisation_penalty(train, fake), nearest_real(fake, train)
-        name = f"mi{self.extractor.metrics['frechet']}"
-        found = {
-            name: Measured(mifid(distance, penalty), None, n),
-            "memorisation_penalty": Measured(penalty, None, n),
-            "authentic": authenticity(near, nearest_other(train, near.index)),
-        }
+    def _kernel(self, fake: Features) -> list[Measured]:
+        return [_plain(kernel_distance(self.real.train[: self.n], fake.values))]
+
+    def _subsets(self, fake: Features) -> list[Measured]:
+        train, size = self.real.train, self._subset
+        return [_plain(kernel_distance_subsets(train, fake.values, _SUBSETS, size)[0])]
+
+    def _score(self, fake: Features) -> list[Measured]:
+        return [_plain(classifier_score(fake.logits)[0])] if self.extractor.tells_classes else []
+
+    def _vendi(self, fake: Features) -> list[Measured]:
+        if not len(fake.values):
+            raise InputError("there are no generated samples")
+        return [_plain(vendi(fake.values))]
+
+    def _neighbours(self, fake: Features) -> list[Measured]:
+        if self._balls is None:
+            raise InputError(f"there are no {_K} other real samples")
+        hits = precision_recall_density_coverage(self._balls, balls(fake.values, _K))
+        precision, recall, coverage = (
+            _share(hits.precision),
+            _share(hits.recall),
+            _share(hits.coverage),
+        )
+        return [precision, recall, _plain(hits.density.mean().item()), coverage]
+
+    def _memorisation(self, fake: Features) -> list[Measured]:
+        train, held_out, values = self.real.train, self.real.held_out, fake.values
+        distance = frechet_distance(self.real.law, values)
+        penalty, near = memorisation_penalty(train, values), nearest_real(values, train)
+        found = [_plain(mifid(distance, penalty)), _plain(penalty)]
+        found.append(authenticity(near, nearest_other(train, near.index)))
         if len(held_out):
             try:
-                found["c_t"] = data_copying(train, held_out, fake)
+                found.append(data_copying(train, held_out, values))
             except InputError:  # no cell has enough of both
-                found["c_t"] = Measured(math.nan, 0.0, n)
+                found.append(_plain(math.nan))
         return found
+
+
+def _plain(value: float) -> Measured:
+    return Measured(value, None, 0)
+
+
+def _share(hits: Tensor) -> Measured:
+    inside = int(hits.sum())
+    interval = binomial_interval(inside, len(hits))
+    return Measured(inside / len(hits), None, len(hits), *interval)

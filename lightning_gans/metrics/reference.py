@@ -27,6 +27,7 @@ __all__ = ["Reference", "events_of", "features_of", "reference"]
 
 _MOST = 50_000
 _AT_ONCE = 512
+_KEPT = {"train", "held_out", "n", "mean", "factor"}
 _VERSION = 1
 """Part of each key of the cache: to be raised whenever what is kept changes."""
 
@@ -35,12 +36,16 @@ class Reference(NamedTuple):
     """Real events, as an extractor sees them.
 
     Attributes:
+        name: What they are, e.g. Digits.
+        digest: Of the events, their splits and order, in hexadecimal.
         train: Features (n, d) of training events, in an order of no meaning.
         held_out: Features (m, d) of events that were held out, validation and test.
         held_out_logits: Their logits (m, c); None if the extractor tells no classes.
         law: The training features' mean and factored covariance.
     """
 
+    name: str
+    digest: str
     train: Float[Tensor, "n d"]
     held_out: Float[Tensor, "m d"]
     held_out_logits: Float[Tensor, "m c"] | None
@@ -74,7 +79,9 @@ def features_of(extractor: Extractor, batches: Iterator[Events], told: str, n: i
     with tqdm(total=n, desc=told, unit="events", delay=5, leave=False) as bar:
         for events in batches:
             found = extractor(events)
-            values.append(found.values.cpu())
+            # Rounded to bytes, what is not finite would be black.
+            broken = ~events.flatten(1).isfinite().all(1).to(found.values.device)
+            values.append(found.values.masked_fill(broken[:, None], torch.nan).cpu())
             logits.append(None if found.logits is None else found.logits.cpu())
             bar.update(len(events))
     return Features(torch.cat(values), None if logits[0] is None else torch.cat(logits))
@@ -93,9 +100,10 @@ def reference(data: Data, extractor: Extractor, most: int = _MOST) -> Reference:
         most: Events of each split, at most.
     """
     splits = ("train", "val", "test")
-    parts = [_VERSION, extractor.digest, extractor.resize, most, data.seed]
-    parts += [data.fingerprint(split) for split in splits]
-    key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    parts = [_VERSION, most, data.seed, *(data.fingerprint(split) for split in splits)]
+    digest = hashlib.sha256(repr(parts).encode()).hexdigest()
+    both = f"{digest} {extractor.digest} {extractor.resize}"
+    key = hashlib.sha256(both.encode()).hexdigest()[:16]
     path = cache() / "features" / f"{extractor.name}-{key}.npz"
     kept = _read(path)
     if kept is None:
@@ -104,7 +112,8 @@ def reference(data: Data, extractor: Extractor, most: int = _MOST) -> Reference:
     tensors = {name: torch.from_numpy(array) for name, array in kept.items()}
     law = Factored(int(tensors["n"]), tensors["mean"], tensors["factor"])
     logits = tensors["logits"] if "logits" in tensors else None
-    return Reference(tensors["train"], tensors["held_out"], logits, law)
+    name = type(data).__name__
+    return Reference(name, digest, tensors["train"], tensors["held_out"], logits, law)
 
 
 def _extract(data: Data, extractor: Extractor, most: int) -> dict[str, np.ndarray]:
@@ -133,7 +142,10 @@ def _read(path: Path) -> dict[str, np.ndarray] | None:
     """What is kept in ``path``, None if nothing is that can be used."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            return {name: kept[name] for name in kept.files}
+            arrays = {name: kept[name] for name in kept.files}
+            if not arrays.keys() >= _KEPT:
+                raise ValueError(f"it lacks {', '.join(_KEPT - arrays.keys())}")
+            return arrays
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:

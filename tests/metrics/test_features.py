@@ -82,7 +82,9 @@ def inception_file(tmp_path_factory):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_inception_sees_what_torch_fidelity_sees(inception_file, channels):
     path, theirs = inception_file
+    state = torch.get_rng_state()
     extractor = Inception(path, any_digest=True)
+    assert torch.equal(torch.get_rng_state(), state)
     events = images(3, channels, 20)
     values, logits = extractor(events)
     expected = theirs(to_bytes(events).expand(-1, 3, -1, -1))
@@ -105,8 +107,16 @@ def test_other_weights_than_inceptions_are_refused(inception_file, tmp_path, mon
         Inception(tmp_path / "cut.pth", any_digest=True)
     monkeypatch.setenv("LIGHTNING_GANS_INCEPTION", str(path))
     assert inception_weights() == path
+    # What was not asked for is told, and left out.
+    with pytest.warns(UserWarning, match="not measured by TF-Inception: .* sha256"):
+        assert len(extractors_for(Digits(16), "auto", None)) == 1
     with pytest.raises(InputError, match="sha256"):
-        extractors_for(Digits(16), "auto", None)
+        extractors_for(Digits(16), "inception", None)
+
+
+def test_images_too_small_for_a_classifier_are_told_and_left_out():
+    with pytest.warns(UserWarning, match="not measured by the data's classifier: image_size is 4"):
+        assert extractors_for(Digits(4), "auto", None) == []
 
 
 def test_inception_says_what_to_install(monkeypatch):
@@ -125,7 +135,9 @@ def test_inception_says_what_to_install(monkeypatch):
 def test_a_classifier_of_torchvision_gives_what_its_last_layer_gets(tmp_path):
     network = resnet18().eval()
     torch.save(network.state_dict(), path := tmp_path / "resnet18.pth")
+    state = torch.get_rng_state()
     extractor = ImageNet("resnet18", path)
+    assert torch.equal(torch.get_rng_state(), state)
     values, logits = extractor(images(2, 1, 30))
     assert values.shape == (2, 512) == (2, extractor.num_features)
     torch.testing.assert_close(network.fc(values), logits)

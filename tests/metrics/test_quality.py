@@ -38,7 +38,7 @@ def normal(n, seed, shift=0.0):
 
 def real(n=400, held_out=100):
     train = normal(n, 0)
-    return Reference(train, normal(held_out, 1), None, factored(train))
+    return Reference("normal", "0" * 64, train, normal(held_out, 1), None, factored(train))
 
 
 def test_each_number_is_its_formula():
@@ -70,11 +70,16 @@ def test_ideals_are_what_held_out_events_get():
     quality = Quality(POINTS, reference, FAMILIES, 100)
     measured = quality.measure(Features(reference.held_out, None))
     known = {"density": 1.0, "coverage": coverage_ideal(100, 100), "c_t": 0.0}
+    known |= {"kd_points": 0.0, "kd_points_100x50": 0.0}
     for name, number in measured.items():
         assert number.ideal == pytest.approx(known.get(name, number.value)), name
     # There are not so many held out: what they get says nothing of 150.
     more = Quality(POINTS, reference, ("frechet",), 150).measure(Features(normal(150, 3), None))
     assert more["fd_points"].ideal is None
+    many = Quality(POINTS, reference, FAMILIES, 150).measure(Features(normal(150, 3), None))
+    known["coverage"] = coverage_ideal(150, 150)
+    del known["kd_points_100x50"]
+    assert {name: many[name].ideal for name in known} == pytest.approx(known)
 
 
 def test_floors_are_real_against_real():
@@ -109,7 +114,7 @@ def test_what_is_not_finite_is_left_out_and_counted():
         assert measured[name].value == kept[name].value and measured[name].n == 100
     # Cells of 40 events have fewer than C_T needs.
     assert math.isnan(measured["c_t"].value) and measured["c_t"].ideal == 0
-    fake[5:] = math.nan
+    fake[:] = math.nan
     nothing = quality.measure(Features(fake, None))
     assert nothing.keys() == measured.keys()
     assert all(math.isnan(number.value) for number in nothing.values())
@@ -140,7 +145,8 @@ def test_names_differ_when_protocols_do():
     resized = Flat((D,))
     resized.resize = "bilinear"
     names.append(Quality(resized, real(), (), 100).protocol)
-    assert len(set(names)) == 5 and names[0].endswith("_train400_n100")
+    names.append(Quality(POINTS, real()._replace(digest="1" * 64), (), 100).protocol)
+    assert len(set(names)) == 6 and names[0].endswith("_train400_n100")
 
 
 def test_real_features_are_those_of_the_splits_and_kept():
@@ -243,4 +249,49 @@ def test_features_come_in_any_number_of_batches():
 def test_a_fingerprint_is_plain_json():
     told = Quality(POINTS, real(), ("frechet",), 100).fingerprint()
     assert json.loads(json.dumps(told)) == told
-    assert told["digest"] == "identity" and told["real"] == {"split": "train", "n": 400}
+    assert told["digest"] == "identity" and told["n_real"] == 400 and told["data"] == "normal"
+
+
+def test_numbers_that_cannot_be_had_are_nan_and_stop_nothing():
+    reference = real(20, 0)
+    quality = Quality(POINTS, reference, FAMILIES, 100)
+    nothing = quality.measure(Features(torch.zeros(100, D), None))
+    assert math.isnan(nothing["mifd_points"].value)  # zeros have no direction
+    assert math.isfinite(nothing["fd_points"].value) and "c_t" not in nothing
+    # Subsets are no larger than the smaller side.
+    assert "kd_points_100x20" in nothing
+    broken = quality.measure(Features(torch.full((100, D), math.nan), None))
+    assert broken.keys() == nothing.keys()
+    assert all(math.isnan(number.value) and number.n == 100 for number in broken.values())
+    few = Quality(POINTS, real(4, 0), ("neighbours",), 10).measure(Features(normal(10, 1), None))
+    assert all(math.isnan(number.value) for number in few.values()) and len(few) == 4
+
+
+def test_broken_events_have_no_features():
+    class Rounded(Flat):
+        def __call__(self, events):
+            return Features(events.flatten(1).nan_to_num(), None)
+
+    events = normal(6, 1)
+    events[2, 0], events[4, 1] = math.nan, -math.inf
+    values, _ = features_of(Rounded((D,)), iter(events.split(4)), "test", 6)
+    assert values.isnan().all(1).tolist() == [False, False, True, False, True, False]
+
+
+def test_a_cache_that_lacks_something_is_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIGHTNING_GANS_CACHE", str(tmp_path))
+    data, extractor = Digits(image_size=8), Flat((1, 8, 8))
+    expected = reference(data, extractor)
+    (file,) = tmp_path.rglob("*.npz")
+    np.savez(file, train=np.zeros(3))
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert torch.equal(reference(data, extractor).train, expected.train)
+
+
+def test_names_of_data_differ():
+    found = [
+        reference(data, Flat((1, 8, 8)))
+        for data in (Digits(8), Digits(8, flip=True), Digits(8, seed=3), Digits(8, keep={"3": 0.5}))
+    ]
+    extractor = Flat((1, 8, 8))
+    assert len({Quality(extractor, one, (), 100).protocol for one in found}) == 4
