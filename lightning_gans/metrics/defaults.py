@@ -7,9 +7,8 @@ from pathlib import Path
 from lightning_gans.data import Data
 from lightning_gans.data.files import Files
 from lightning_gans.data.images import Images
-from lightning_gans.data.stacked import Stacked
 from lightning_gans.errors import InputError
-from lightning_gans.metrics.features import ClassifierFeatures, Extractor, Flat, TripleFeatures
+from lightning_gans.metrics.features import ClassifierFeatures, Extractor, Flat
 from lightning_gans.metrics.imagenet import ImageNet
 from lightning_gans.metrics.inception import Inception, inception_weights
 from lightning_gans.metrics.oracles import oracle
@@ -24,8 +23,8 @@ def own_extractor(data: Data) -> Extractor | None:
     """What fits the data without a download: None where nothing does.
 
     Labelled images in memory are seen by their own classifier, which is trained first if there is
-    none in the cache (`oracles.oracle`). Of points that are drawn from a known law the modes say
-    more than a distance.
+    none in the cache (`oracles.oracle`). Of points of a known law and of stacked images the modes
+    say more than a distance.
     """
     return None
 
@@ -36,11 +35,6 @@ def _(data: Images) -> Extractor | None:
     if len(data.class_names) < 2 or streamed:
         return None
     return ClassifierFeatures(oracle(data), type(data).__name__.lower())
-
-
-@own_extractor.register
-def _(data: Stacked) -> Extractor | None:
-    return TripleFeatures(oracle(data.parts), type(data).__name__.lower())
 
 
 def extractors_for(

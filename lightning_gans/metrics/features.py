@@ -10,7 +10,7 @@ from torch import Tensor
 from lightning_gans.metrics.oracles import Oracle
 from lightning_gans.types import Events, InputError
 
-__all__ = ["ClassifierFeatures", "Extractor", "Features", "Flat", "TripleFeatures", "to_bytes"]
+__all__ = ["ClassifierFeatures", "Extractor", "Features", "Flat", "to_bytes"]
 
 
 class Features(NamedTuple):
@@ -135,23 +135,3 @@ class ClassifierFeatures(Extractor):
     def to(self, device: torch.device | str) -> "ClassifierFeatures":
         """The same on ``device``."""
         return ClassifierFeatures(self.oracle.to(device), self.set_name)
-
-
-class TripleFeatures(ClassifierFeatures):
-    """A classifier's features of each channel of stacked images, side by side; no logits."""
-
-    tells_classes = False
-
-    def __init__(self, oracle: Oracle, set_name: str) -> None:
-        super().__init__(oracle, set_name)
-        self.name, self.num_features = f"stacked_{oracle.name}", 3 * oracle.num_features
-
-    @torch.no_grad()
-    def __call__(self, events: Events) -> Features:
-        """Features (n, 252) of images (n, 3, size, size) in [-1, 1]."""
-        values, _ = super().__call__(events.flatten(0, 1)[:, None])
-        return Features(values.view(len(events), -1), None)
-
-    def to(self, device: torch.device | str) -> "TripleFeatures":
-        """The same on ``device``."""
-        return TripleFeatures(self.oracle.to(device), self.set_name)

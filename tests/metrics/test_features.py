@@ -11,7 +11,7 @@ from torchvision.models import resnet18
 from lightning_gans.data import Arrays, Digits, Ring, StackedDigits
 from lightning_gans.errors import InputError
 from lightning_gans.metrics.defaults import extractors_for, own_extractor
-from lightning_gans.metrics.features import ClassifierFeatures, Flat, TripleFeatures, to_bytes
+from lightning_gans.metrics.features import ClassifierFeatures, Flat, to_bytes
 from lightning_gans.metrics.imagenet import ImageNet
 from lightning_gans.metrics.inception import Inception, inception_weights
 from lightning_gans.metrics.oracles import oracle
@@ -45,19 +45,8 @@ def test_a_classifier_gives_its_hidden_layer_and_logits():
         extractor(images(2, 1, 20))
 
 
-def test_triples_are_seen_channel_by_channel():
-    extractor = own_extractor(StackedDigits(image_size=16))
-    assert isinstance(extractor, TripleFeatures) and extractor.num_features == 252
-    events = images(5, 3, 16)
-    values, logits = extractor(events)
-    assert values.shape == (5, 252) and logits is None
-    one = ClassifierFeatures(extractor.oracle, "digits")
-    for channel, part in enumerate(values.split(84, dim=1)):
-        torch.testing.assert_close(part, one(events[:, channel, None]).values)
-
-
 def test_points_have_no_extractor_but_themselves():
-    assert own_extractor(Ring()) is None
+    assert own_extractor(Ring()) is None and own_extractor(StackedDigits()) is None
     (extractor,) = extractors_for(Ring(), "identity", None)
     assert isinstance(extractor, Flat) and extractor.metrics["kernel"] == "kd_points"
     assert Flat((3, 4, 4)).metrics["frechet"] == "fd_pixels"
