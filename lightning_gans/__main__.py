@@ -13,6 +13,7 @@ usage: lightning <command> [options]
   test       test losses of a checkpoint:  lightning test --ckpt_path X
   predict    the discriminator's logits of the test images, as an .npz
   sample     samples of a checkpoint:      lightning sample --ckpt_path X -n 64 --out grid.png
+  evaluate   how good images are:          lightning evaluate --real MNIST --fake X.ckpt
   list       models, data sets, networks, objectives, schedules and shipped configs
 
   lightning <command> --help    its options
@@ -57,6 +58,10 @@ def _dispatch(args: list[str]) -> int:
         from lightning_gans.sampling import run
 
         run(rest)
+    elif command == "evaluate":
+        from lightning_gans.evaluation import run
+
+        run(rest)
     elif command in _LIGHTNING:
         from lightning_gans.cli import run
 
@@ -66,7 +71,7 @@ def _dispatch(args: list[str]) -> int:
 
         from lightning_gans.errors import InputError
 
-        names = (*_LIGHTNING, "sample", "list")
+        names = (*_LIGHTNING, "sample", "evaluate", "list")
         near = get_close_matches(command, names, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InputError(f"there is no command {command!r}, only {', '.join(names)}{hint}")

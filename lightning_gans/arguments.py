@@ -26,10 +26,12 @@ _PARTS = (
     "run",
     "samples",
     "modes",
+    "quality",
     "gradients",
     "checkpoints",
     "ckpt_path",
 )
+_LOOKED_AT = ("n", "extractor", "weights", "seed")
 _OURS = ("lightning_gans", "torch")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.\w+)+")
 
@@ -99,6 +101,9 @@ def with_configs(args: list[str]) -> list[str]:
             refuse_foreign([stored["model"], stored["data"]["class_path"]], path)
         parts = {key: stored[key] for key in ("seed_everything", "model", "data", "run")}
         parts["trainer"] = {"precision": stored["trainer"]["precision"]}
+        # A test measures all that there is, whatever the run did not look at.
+        kept = stored.get("quality", {})
+        parts["quality"] = {key: kept[key] for key in _LOOKED_AT if key in kept}
         args[1:1] = ["--config", json.dumps(parts)]
     return args
 

@@ -28,7 +28,7 @@ from lightning_gans.runs import RunOptions, claim, discard_unstarted, latest_che
 __all__ = ["CLI", "run"]
 
 set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
-_REPORTING = ("samples", "modes", "gradients", "checkpoints")
+_REPORTING = ("samples", "modes", "quality", "gradients", "checkpoints")
 
 
 class CLI(LightningCLI):
@@ -40,8 +40,7 @@ class CLI(LightningCLI):
 
     def __init__(self, args: list[str]) -> None:
         self._only, self._files = args[0], config_files(args)
-        self._claimed: Path | None = None
-        self._batches_before = 0
+        self._claimed, self._batches_before = None, 0
         super().__init__(
             model_class=Game,
             datamodule_class=Data,
@@ -74,6 +73,7 @@ class CLI(LightningCLI):
         parser.add_class_arguments(RunOptions, "run")
         parser.add_lightning_class_args(callbacks.Samples, "samples")
         parser.add_lightning_class_args(callbacks.ModeDiagnostics, "modes")
+        parser.add_lightning_class_args(callbacks.QualityMetrics, "quality")
         parser.add_lightning_class_args(callbacks.Gradients, "gradients")
         parser.add_lightning_class_args(callbacks.Checkpoints, "checkpoints")
 
@@ -116,7 +116,8 @@ class CLI(LightningCLI):
             config["logger"] = False
             folder = run_of(Path(self.config[self.subcommand].ckpt_path or "")) or Path()
             writer = callbacks.Predictions(folder / "predictions.npz")
-            return self._instantiate_trainer(config, [writer])
+            tested = [self._get(self.config_init, "quality")] if self.subcommand == "test" else []
+            return self._instantiate_trainer(config, [writer, *tested])
         progress = [] if config["enable_progress_bar"] is False else [callbacks.Progress()]
         config["enable_progress_bar"] = config["enable_checkpointing"] = False
         if config["fast_dev_run"]:
@@ -220,8 +221,8 @@ class CLI(LightningCLI):
             print(
                 f"nobody moved on the last {window.filled} batches, of a window of {window.batches}"
             )
-        if report := self._get(self.config_init, "modes").report:
-            print(report)
+        for part in (self._get(self.config_init, name) for name in ("modes", "quality")):
+            print(part.report, end="\n" if part.report else "")
         final = Path(self.trainer.log_dir) / "checkpoints/final.ckpt"
         print(f"{model.batches_seen} batches, {model.samples_seen} samples seen; draw with:")
         print(f"  lightning sample --ckpt_path {final} -n 64 --out samples.png")

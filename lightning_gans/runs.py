@@ -19,6 +19,7 @@ __all__ = [
     "RunOptions",
     "claim",
     "discard_unstarted",
+    "finite",
     "latest_checkpoint",
     "run_of",
 ]
@@ -170,10 +171,10 @@ class MetricsFile:
         os.replace(partial, self.path)
 
 
-def _finite(value: Any) -> Any:
-    """A copy with None for numbers that are not finite."""
+def finite(value: Any) -> Any:
+    """A copy with None for numbers that are not finite, which JSON does not know."""
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -192,7 +193,7 @@ class Records:
 
     def append(self, row: Mapping) -> None:
         """Write ``row``; numbers that are not finite, which JSON does not know, become null."""
-        row = _finite(row)
+        row = finite(row)
         self.rows.append(row)
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")

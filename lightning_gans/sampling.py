@@ -14,11 +14,14 @@ from lightning_gans.callbacks import check_weights, draw_grid, picture_of, read_
 from lightning_gans.errors import InputError
 from lightning_gans.models import Game
 
-__all__ = ["load_model", "run", "write_samples"]
+__all__ = ["Parser", "device_of", "load_model", "run", "write_samples"]
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Whose errors are ours."""
+
     def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
         raise InputError(f"{message} (see `{self.prog} --help`)")
 
 
@@ -46,6 +49,18 @@ def load_model(path: Path, trust: bool = False) -> Game:
     check_weights(path, content, model)
     model.load_state_dict(content["state_dict"])
     return model.eval()
+
+
+def device_of(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        InputError: There is none here.
+    """
+    try:
+        return torch.zeros(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"--device {name}: {str(error).splitlines()[0]}") from error
 
 
 def write_samples(samples: Tensor, out: Path) -> None:
@@ -86,7 +101,7 @@ def run(args: list[str]) -> None:
     Raises:
         InputError: What the user gave cannot be used.
     """
-    parser = _Parser(prog="lightning sample", description=__doc__)
+    parser = Parser(prog="lightning sample", description=__doc__)
     parser.add_argument("--ckpt_path", type=Path, required=True, help="the checkpoint")
     parser.add_argument("-n", type=int, default=64, help="number of samples (64)")
     parser.add_argument(
@@ -103,11 +118,7 @@ def run(args: list[str]) -> None:
     options: Any = parser.parse_args(args)
     if options.n < 1:
         raise InputError(f"-n is {options.n}; it must be at least 1")
-    model = load_model(options.ckpt_path, options.trust)
-    try:
-        model = model.to(options.device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {options.device}: {str(error).splitlines()[0]}") from error
+    model = load_model(options.ckpt_path, options.trust).to(device_of(options.device))
     samples = model.sample(options.n, torch.Generator().manual_seed(options.seed))
     write_samples(samples, options.out)
     print(f"{options.n} samples of shape {tuple(samples.shape[1:])} in {options.out}")

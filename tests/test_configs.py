@@ -122,6 +122,7 @@ def test_the_real_mnist_trains(lightning):
     ]
     networks = ["generator", "discriminator"]
     options += [f"--model.init_args.{n}.init_args.base_channels=8" for n in networks]
+    options += ["--quality.every_n_epochs=0"]  # its classifier takes a minute to train
     answer = lightning("fit", "--config=configs/dcgan_mnist.yaml", *options)
     assert answer.code == 0, answer.err
     run = Path("runs/dcgan_mnist/version_0")

@@ -9,6 +9,7 @@ from lightning_gans.callbacks.modes import ModeDiagnostics
 from lightning_gans.callbacks.pictures import draw_grid, picture_of
 from lightning_gans.callbacks.predictions import Predictions
 from lightning_gans.callbacks.progress import Progress
+from lightning_gans.callbacks.quality import QualityMetrics
 from lightning_gans.callbacks.samples import Samples
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "NoProfiler",
     "Predictions",
     "Progress",
+    "QualityMetrics",
     "RunConfig",
     "RunLogger",
     "Samples",

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lightning_gans.callbacks.best import Best
 from lightning_gans.callbacks.logger import RunLogger
 from lightning_gans.errors import Diverged, InputError, Interrupted
 
@@ -95,19 +96,24 @@ class Checkpoints(Callback):
         every_n_batches: Batches between two checkpoints that are kept; None keeps none.
         every_n_minutes: Minutes between two savings of last.ckpt; None saves it only with the
             others.
+        best: A metric, e.g. fd_digits; best.ckpt is that of its best value so far.
 
     Raises:
         InputError: A number is not above 0.
     """
 
     def __init__(
-        self, every_n_batches: int | None = None, every_n_minutes: float | None = 5.0
+        self,
+        every_n_batches: int | None = None,
+        every_n_minutes: float | None = 5.0,
+        best: str | None = None,
     ) -> None:
         given = {"every_n_batches": every_n_batches, "every_n_minutes": every_n_minutes}
         for name, value in given.items():
             if value is not None and value <= 0:
                 raise InputError(f"checkpoints.{name} is {value}; it must be above 0, or null")
         self.every_n_batches, self.every_n_minutes = every_n_batches, every_n_minutes
+        self.best = None if best is None else Best(best)
         self._interrupted = self._ended = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -123,6 +129,8 @@ class Checkpoints(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, RunLogger) and trainer.is_global_zero:
                 logger.metrics.go_back_to(trainer.global_step)
+        # What was stopped at the end of an epoch is evaluated now.
+        self.on_train_epoch_end(trainer, pl_module)
 
     def on_train_batch_end(
         self,
@@ -148,16 +156,32 @@ class Checkpoints(Callback):
         elif self._minutes_passed():
             self._save(trainer, "last.ckpt")
 
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save best.ckpt if a new value is the best."""
+        if self.best is not None and self.best.improved(trainer, pl_module):
+            self._save(trainer, "best.ckpt")
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save final.ckpt, which is last.ckpt too."""
         self._ended = True
         self._save(trainer, "final.ckpt", also_last=True)
+        if self.best is not None and trainer.is_global_zero:
+            print(self.best.in_words(trainer, self.folder / "best.ckpt"))
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Say where training stands in a form that Lightning goes on from exactly."""
         _settle(checkpoint["loops"]["fit_loop"], int(trainer.num_training_batches), self._ended)
+        if self.best is not None:
+            checkpoint["best"] = self.best.state()
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Take back the best value so far."""
+        if self.best is not None and (self.folder / "best.ckpt").is_file():
+            self.best.load(checkpoint.get("best"))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give Ctrl-C back."""

@@ -1,20 +1,17 @@
 """Mode collapse while it happens: which modes samples serve, in numbers, pictures and a film."""
 
 import warnings
-from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch import LightningModule, Trainer
 
 from lightning_gans.callbacks.diversity import diversity_of
+from lightning_gans.callbacks.evaluations import Evaluations
 from lightning_gans.callbacks.known import known_modes
-from lightning_gans.callbacks.logger import RunLogger
 from lightning_gans.callbacks.mode_pictures import discriminator_of, draw_film, draw_history
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import Measured
-from lightning_gans.runs import Records
 from lightning_gans.seeds import Stream, mix
 
 __all__ = ["ModeDiagnostics"]
@@ -23,7 +20,7 @@ _CHUNK = 2560
 _SHOWN = 2500
 
 
-class ModeDiagnostics(Callback):
+class ModeDiagnostics(Evaluations):
     """Counts the modes that the averaged generator serves, and shows them.
 
     Where the law of the data is known (rings, grids, mixtures, stacked digits), and for labelled
@@ -54,6 +51,8 @@ class ModeDiagnostics(Callback):
         InputError: A number is out of range, or the data have no classes, or no known modes.
     """
 
+    name = "modes"
+
     def __init__(
         self,
         every_n_epochs: int = 1,
@@ -62,17 +61,27 @@ class ModeDiagnostics(Callback):
         diversity: bool = False,
         seed: int = 0,
     ) -> None:
-        if every_n_epochs < 0:
-            raise InputError(f"modes.every_n_epochs is {every_n_epochs}; it must be at least 0")
+        super().__init__(every_n_epochs)
         if n is not None and n < 1:
             raise InputError(f"modes.n is {n}; it must be at least 1, or null")
-        self.every_n_epochs, self.n, self.labelled, self.seed = every_n_epochs, n, labelled, seed
+        self.n, self.labelled, self.seed = n, labelled, seed
         self.diversity = diversity
         self.known = self._diversity = None
-        self.report = ""
         self._best: tuple[float, float] | None = None
         self._below, self._warned = 0, False
-        self._evaluated_at = -1
+
+    @property
+    def active(self) -> bool:
+        """Whether modes of the data are known."""
+        return self.known is not None
+
+    def state(self) -> dict[str, Any]:
+        """With the best coverage so far, and whether a loss was told."""
+        return super().state() | {
+            "_best": self._best,
+            "_below": self._below,
+            "_warned": self._warned,
+        }
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find out what is known of the data, before training begins."""
@@ -83,52 +92,18 @@ class ModeDiagnostics(Callback):
                 world = trainer.world_size
                 self._diversity = diversity_of(trainer.datamodule, self.known, self.n, world)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget what a run that is gone on with has reported after its checkpoint."""
-        if self.known is None:
-            return
-        self._run = Path(trainer.log_dir)
-        (self._run / "modes").mkdir(exist_ok=True)
-        self._records = Records(self._run / "modes.jsonl")
-        seen = pl_module.samples_seen
-        # The row at the end of a run that now goes on was out of turn.
-        self._records.keep(lambda row: row["samples_seen"] <= seen and not row["extra"])
-        if seen and self._due(trainer, pl_module):
-            # Stopped between an epoch's last batch and its end.
-            self._records.keep(lambda row: row["samples_seen"] < seen)
-            self._evaluate(trainer, pl_module)
-        kept = {row["picture"] for row in self._records.rows}
-        for picture in (self._run / "modes").glob("*.png"):
-            if picture.name not in kept:
-                picture.unlink()
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluate when the epoch has come."""
-        if self.known and self._due(trainer, pl_module):
-            self._evaluate(trainer, pl_module)
-
-    def _due(self, trainer: Trainer, pl_module: LightningModule) -> bool:
-        """Whether a whole epoch has ended that is to be evaluated and was not."""
-        epoch, into = divmod(pl_module.batches_seen, int(trainer.num_training_batches))
-        on_time = not into and epoch % self.every_n_epochs == 0
-        return on_time and self._evaluated_at != pl_module.batches_seen
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluate for the last time; draw the curves and the film."""
-        if not self.known:
-            return
-        if self._evaluated_at != pl_module.batches_seen:
-            self._evaluate(trainer, pl_module, extra=True)
-        elif self._below == 1:
+    def finish(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Tell a loss that nothing can follow any more; draw the curves and the film."""
+        if self._below == 1 and self._evaluated_at == pl_module.batches_seen:
             self._tell_loss(self._coverage, pl_module.samples_seen)
         if trainer.is_global_zero:
             rows = self._records.rows
             draw_history(rows, self.known.history, self._run / "modes.png")
-            frames = [self._run / "modes" / row["picture"] for row in rows]
+            frames = [self._pictures / row["picture"] for row in rows]
             draw_film(frames, self._run / "modes.gif")
 
-    def _evaluate(self, trainer: Trainer, pl_module: LightningModule, extra: bool = False) -> None:
-        """Count, tell, draw and record; ``extra`` is the last time, if out of turn."""
+    def evaluate(self, trainer: Trainer, pl_module: LightningModule, extra: bool) -> None:
+        """Count, tell, draw and record."""
         known, n = self.known, self.n or self.known.n
         own = n // trainer.world_size + (trainer.global_rank < n % trainer.world_size)
         seed = mix(Stream.EVALUATION, self.seed, trainer.global_rank)
@@ -144,49 +119,20 @@ class ModeDiagnostics(Callback):
         self.report = known.in_words(measured)
         if not trainer.is_global_zero:
             return
-        name = f"samples_{pl_module.samples_seen:09d}.png"
         report = self.report.replace(", reverse", "\nreverse")
         title = f"{known.protocol}, {pl_module.samples_seen:,} samples seen\n{report}"
         with discriminator_of(pl_module) as judge:
-            known.draw(torch.cat(shown), judge, title, self._run / "modes" / name)
+            picture = f"samples_{pl_module.samples_seen:09d}.png"
+            known.draw(torch.cat(shown), judge, title, self._pictures / picture)
         if self._diversity:
             measured |= self._diversity.measure(torch.cat(shown))
-        self._record(trainer, pl_module, measured, name, extra)
-
-    def _record(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        measured: dict[str, Measured],
-        picture: str,
-        extra: bool,
-    ) -> None:
-        """Into modes.jsonl, metrics.csv and W&B."""
-        coverage = measured[self.known.coverage]
-        self._records.append(
-            {
-                "samples_seen": pl_module.samples_seen,
-                "batch": pl_module.batches_seen,
-                "protocol": self.known.protocol,
-                "n": coverage.n,
-                "extra": extra,
-                "picture": picture,
-                "oracle": self.known.told_by,
-                "metrics": {key: value._asdict() for key, value in measured.items()},
-                "counts": self.known.metric.counts.flatten().tolist(),
-            }
-        )
-        prefix = f"modes/{self.known.protocol}_n"
-        metrics = {f"{prefix}{value.n}/{key}": value.value for key, value in measured.items()}
-        metrics[f"{prefix}{coverage.n}/{self.known.coverage}_low"] = coverage.low
-        metrics[f"{prefix}{coverage.n}/{self.known.coverage}_high"] = coverage.high
-        for logger in trainer.loggers:
-            # A run that goes on could not take the row back there.
-            if not (extra and isinstance(logger, RunLogger)):
-                logger.log_metrics(metrics, pl_module.batches_seen - 1)
-            if isinstance(logger, WandbLogger):
-                path = str(self._run / "modes" / picture)
-                logger.log_image("modes", [path], step=trainer.global_step)
+        coverage, prefix = measured[known.coverage], f"modes/{known.protocol}_n"
+        columns = {f"{prefix}{value.n}/{key}": value.value for key, value in measured.items()}
+        columns[f"{prefix}{n}/{known.coverage}_low"] = coverage.low
+        columns[f"{prefix}{n}/{known.coverage}_high"] = coverage.high
+        told = {"protocol": known.protocol, "n": n, "oracle": known.told_by}
+        counts = known.metric.counts.flatten().tolist()
+        self.record(trainer, pl_module, measured, columns, extra, picture, **told, counts=counts)
 
     def _watch(self, coverage: Measured, pl_module: LightningModule, extra: bool) -> None:
         """Compare with the best coverage before; warn if modes are lost twice on end, or last."""
@@ -196,7 +142,7 @@ class ModeDiagnostics(Callback):
             if lost:
                 self._tell_loss(coverage, pl_module.samples_seen)
             return
-        self._evaluated_at, self._coverage = pl_module.batches_seen, coverage
+        self._coverage = coverage
         self._below = self._below + 1 if lost else 0
         if self._below >= 2:
             self._tell_loss(coverage, pl_module.samples_seen)
@@ -214,23 +160,3 @@ class ModeDiagnostics(Callback):
             f"relativistic_paired or packing may help",
             stacklevel=2,
         )
-
-    def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Add the best coverage so far, whether a loss was told, and when it was looked."""
-        checkpoint["modes"] = {
-            "best": self._best,
-            "below": self._below,
-            "warned": self._warned,
-            "evaluated_at": self._evaluated_at,
-        }
-
-    def on_load_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Go on from there."""
-        if state := checkpoint.get("modes"):
-            self._best = state["best"] and tuple(state["best"])
-            self._below, self._warned = state["below"], state["warned"]
-            self._evaluated_at = state["evaluated_at"]

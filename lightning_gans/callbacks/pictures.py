@@ -21,11 +21,11 @@ def picture_of(event_shape: tuple[int, ...]) -> Callable[[Tensor, Path], None] |
     return None
 
 
-def draw_grid(images: Tensor, path: Path) -> None:
+def draw_grid(images: Tensor, path: Path, columns: int | None = None) -> None:
     """Write images (n, 1 or 3, height, width) in [-1, 1] as a grid, as square as n allows."""
     from torchvision.utils import save_image
 
-    columns = math.ceil(math.sqrt(len(images)))
+    columns = columns or math.ceil(math.sqrt(len(images)))
     save_image(images.float().cpu(), path, nrow=columns, normalize=True, value_range=(-1, 1))
 
 

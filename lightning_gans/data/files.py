@@ -1,5 +1,6 @@
 """Sets of image files: decoded once into memory if they fit there, else streamed."""
 
+import hashlib
 import os
 import warnings
 from abc import abstractmethod
@@ -97,6 +98,15 @@ class Files(Images):
         """Number of images of ``split``; those that cannot be read count only when streaming."""
         return len(self._streamed_files(split)[0]) if self.streamed else super().count(split)
 
+    def fingerprint(self, split: str) -> str:
+        """As for all images; of streamed ones their paths, sizes and times of change."""
+        if not self.streamed:
+            return super().fingerprint(split)
+        paths, _ = self._streamed_files(split)
+        told = [(path, _stamp(path)) for path in paths]
+        mirrored = self.flip and split == "train"
+        return hashlib.sha256(repr((self.event_shape, mirrored, told)).encode()).hexdigest()
+
     def read(self, split: str) -> dict[str, tuple[Bytes, Labels]]:
         """The decoded images of every split; of ``split`` alone where all are too many."""
         names = [split] if self.streamed else list(SPLITS)
@@ -167,3 +177,12 @@ class Files(Images):
                 "place of a broken one, here and from now on",
                 stacklevel=2,
             )
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Size and time of change; None of a file that is gone, which training replaces, too."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns

@@ -1,5 +1,6 @@
 """Image sets that fit in memory: held as one tensor of bytes, batched by index."""
 
+import hashlib
 import os
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -143,6 +144,14 @@ class Images(Data):
                     images, labels = images[index], labels[index]
                 self._splits[name] = resize(images, self.image_size), labels
         return self._splits[split]
+
+    def fingerprint(self, split: str) -> str:
+        """SHA-256 of the bytes of ``split``, and of whether they are mirrored."""
+        images, _ = self.arrays(split)
+        mirrored = self.flip and split == "train"
+        content = hashlib.sha256(repr((tuple(images.shape), mirrored)).encode())
+        content.update(images.contiguous().numpy())
+        return content.hexdigest()
 
     def teardown(self, stage: str) -> None:
         """Give the accelerator's memory back."""

@@ -1,5 +1,6 @@
 """The base of every data set: sizes, the order of batches, and the place to go on from."""
 
+import hashlib
 from abc import ABC, abstractmethod
 
 import torch
@@ -10,6 +11,8 @@ from lightning_gans.data.batches import Batches, CountedBatches
 from lightning_gans.types import InputError
 
 __all__ = ["Data"]
+
+_HASHED_AT_ONCE = 4096
 
 
 class Data(LightningDataModule, ABC):
@@ -43,6 +46,14 @@ class Data(LightningDataModule, ABC):
     @abstractmethod
     def count(self, split: str) -> int:
         """Number of samples of ``split`` that make an epoch."""
+
+    def fingerprint(self, split: str) -> str:
+        """SHA-256 of the events of ``split`` in hexadecimal: equal ones have equal statistics."""
+        content = hashlib.sha256(repr(self.event_shape).encode())
+        order = CountedBatches(self.count(split), _HASHED_AT_ONCE, shuffle=False, drop_last=False)
+        for events, _ in self.batches(split, order):
+            content.update(events.cpu().contiguous().numpy())
+        return content.hexdigest()
 
     def train_dataloader(self) -> Batches:
         """Whole batches in an order of each epoch's own, from where a resumed run stopped."""

@@ -1,5 +1,6 @@
 """Three digits as the channels of one image: a thousand known modes (Metz et al., 2017)."""
 
+import hashlib
 from collections.abc import Iterator
 from itertools import product
 
@@ -93,6 +94,11 @@ class Stacked(Data):
         source = seeded(torch.Generator(), Stream.SPLIT, self.seed, SPLITS.index(split))
         chosen = torch.randint(len(images), (self.count(split), _STACKED), generator=source)
         return _ChosenBatches(images, labels, chosen, classes, order)
+
+    def fingerprint(self, split: str) -> str:
+        """SHA-256 of the split that is stacked, and of how."""
+        how = (split, self.triples, self.fixed, self.held_out, self.seed)
+        return hashlib.sha256(repr((self.parts.fingerprint(split), how)).encode()).hexdigest()
 
     def shares(self) -> Float[Tensor, "classes classes classes"]:
         """Share of each mode that is expected in training, in 64 bits, summing to 1."""

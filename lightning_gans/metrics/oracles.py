@@ -22,7 +22,7 @@ from lightning_gans.models.classifier import Confusion, Labelled, accuracy, trai
 from lightning_gans.networks import LeNet
 from lightning_gans.types import Events, InputError
 
-__all__ = ["Oracle", "digit_classes", "oracle"]
+__all__ = ["Oracle", "cache", "digit_classes", "oracle"]
 
 _RECIPE = 1
 """Part of each key of the cache: to be raised whenever the training changes."""
@@ -88,6 +88,11 @@ class Oracle:
     def _batched(self, function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         parts = images.split(_TOLD_AT_ONCE)
         return torch.cat([function(part.to(self.device, torch.float32)) for part in parts])
+
+
+def cache() -> Path:
+    """Where what was found once is kept: LIGHTNING_GANS_CACHE, else ~/.cache/lightning_gans."""
+    return Path(os.environ.get("LIGHTNING_GANS_CACHE") or "~/.cache/lightning_gans").expanduser()
 
 
 def digit_classes(
@@ -167,9 +172,8 @@ def _digest(network: LeNet) -> str:
 def _read_or_train(data: Images) -> Oracle:
     train, *held_out = (_whole(data, split) for split in ("train", "val", "test"))
     name = data.protocol
-    root = Path(os.environ.get("LIGHTNING_GANS_CACHE") or "~/.cache/lightning_gans").expanduser()
     key = _key([train, *held_out], len(data.class_names))
-    path = root / "oracles" / f"{name}-{key}.pt"
+    path = cache() / "oracles" / f"{name}-{key}.pt"
     try:
         return _read(path)
     except OSError:  # there is none, or none that may be read

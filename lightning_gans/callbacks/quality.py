@@ -1,0 +1,250 @@
+"""How good samples are while a model trains: Frechet distance and its relatives."""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor, distributed
+from torchmetrics.utilities.distributed import gather_all_tensors
+
+from lightning_gans.callbacks.evaluations import Evaluations
+from lightning_gans.callbacks.pictures import draw_grid, picture_of
+from lightning_gans.callbacks.tables import in_words, table
+from lightning_gans.data import Data
+from lightning_gans.errors import InputError
+from lightning_gans.metrics import Measured
+from lightning_gans.metrics.defaults import extractors_for
+from lightning_gans.metrics.features import Extractor, Features
+from lightning_gans.metrics.functional import membership_auc
+from lightning_gans.metrics.quality import FAMILIES, Family, Quality
+from lightning_gans.metrics.reference import events_of, features_of, reference
+from lightning_gans.models.evaluated import EvaluatedGame
+from lightning_gans.networks import MinibatchDiscrimination, MinibatchStd
+from lightning_gans.seeds import Stream, mix
+from lightning_gans.types import Events
+
+__all__ = ["QualityMetrics"]
+
+Draw = Callable[[int, torch.Generator], Events]
+
+_MOST = 5000
+_FEWEST = 10
+_CHUNK = 100
+_JUDGED = 2000
+_SHOWN, _NEIGHBOURS = 8, 7
+
+
+class QualityMetrics(Evaluations):
+    """Measures how good samples of the averaged generator are, beside held-out real ones.
+
+    By the classifier of labelled images, which is trained on first use, and where the weights of
+    TF-Inception are here (LIGHTNING_GANS_INCEPTION) by these too; data without classes are looked
+    at if an extractor is named. One pass gives all metrics (`metrics.quality.Quality`):
+
+    * ``quality/<extractor>-<digest>_train<N>_n<n>/<metric>`` in metrics.csv and W&B;
+    * ``quality.jsonl``: the same with ideals and intervals, the extractors' digests and resizing,
+      and the floors;
+    * ``quality/nearest.png``: samples, each with the training images nearest to it.
+
+    Args:
+        every_n_epochs: Epochs between two evaluations; the last epoch always has one. 0 switches
+            it off; None takes those of validation.
+        n: Samples of an evaluation; None takes as many as were held out, at most 5,000, so that
+            the ideals are those of as many real ones.
+        metrics: Families to measure.
+        extractor: auto, inception, identity, or a classifier of torchvision, e.g. resnet50.
+        weights: A file with the weights of the chosen network.
+        seed: Of the samples; the same latents every time.
+
+    Raises:
+        InputError: A number is out of range, or the extractor cannot be had.
+    """
+
+    name = "quality"
+
+    def __init__(
+        self,
+        every_n_epochs: int | None = None,
+        n: int | None = None,
+        metrics: Sequence[Family] = ("frechet", "kernel", "neighbours"),
+        extractor: str = "auto",
+        weights: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(every_n_epochs)
+        if n is not None and n < _FEWEST:
+            raise InputError(f"quality.n is {n}; it must be at least {_FEWEST}, or null")
+        self.n, self.metrics, self.seed = n, tuple(metrics), seed
+        self.extractor, self.weights = extractor, weights
+        self._qualities: list[Quality] = []
+
+    @property
+    def active(self) -> bool:
+        """Whether there is anything to look at the data with."""
+        return bool(self._qualities)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Look at the real events, before training begins; in a test, for all metrics."""
+        if self.every_n_epochs == 0 or self._qualities or stage not in ("fit", "test"):
+            return
+        data, device = trainer.datamodule, trainer.strategy.root_device
+        weights = None if self.weights is None else Path(self.weights).expanduser()
+        families = FAMILIES if stage == "test" else self.metrics
+        for extractor in extractors_for(data, self.extractor, weights):
+            extractor = extractor.to(device)
+            # The first process looks and keeps what it sees; the others read it.
+            if not trainer.is_global_zero:
+                trainer.strategy.barrier()
+            real = reference(data, extractor)
+            if trainer.is_global_zero:
+                trainer.strategy.barrier()
+            n = self.n or min(len(real.held_out), _MOST)
+            if n < _FEWEST:
+                warnings.warn(
+                    f"only {n} events are held out, too few to compare samples with: no quality "
+                    "is measured; set quality.n",
+                    stacklevel=2,
+                )
+                return
+            self._qualities.append(Quality(extractor, real, families, n))
+
+    def evaluate(self, trainer: Trainer, pl_module: LightningModule, extra: bool) -> None:
+        """Measure and record."""
+        measured, columns = self._measure(trainer, pl_module)
+        if not trainer.is_global_zero:
+            return
+        self.report = "\n".join(
+            in_words(measured, quality.extractor.name) for quality in self._qualities
+        )
+        averaged = getattr(pl_module, "ema_half_life", None) is not None
+        told = {"seed": self.seed, "averaged": averaged, "protocols": self._protocols()}
+        self.record(trainer, pl_module, measured, columns, extra, None, **told)
+
+    def finish(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw the training images nearest to a few samples: copies would show."""
+        if trainer.is_global_zero and picture_of(pl_module.event_shape) is draw_grid:
+            real, extractor = self._qualities[0].real, self._qualities[0].extractor
+            source = torch.Generator().manual_seed(mix(Stream.EVALUATION, self.seed, 0))
+            samples = pl_module.sample(_SHOWN, source)
+            values = extractor(samples).values.cpu()
+            if values.isfinite().all():
+                k = min(_NEIGHBOURS, len(real.train))
+                near = torch.cdist(values, real.train).topk(k, largest=False).indices
+                train = events_of(trainer.datamodule, "train", len(real.train))
+                rows = torch.cat([samples.cpu()[:, None], _picked(train, near)], 1)
+                draw_grid(rows.flatten(0, 1), self._pictures / "nearest.png", 1 + k)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print all metrics, and what the discriminator tells of membership, as a table."""
+        if not self.active:
+            return
+        measured, columns = self._measure(trainer, pl_module)
+        measured |= membership(trainer.datamodule, pl_module)
+        if trainer.is_global_zero:
+            print(table(measured))
+            for quality in self._qualities:
+                print(f"{quality.protocol}, floors {quality.floors}, seed {self.seed}")
+
+    def _protocols(self) -> dict[str, dict[str, Any]]:
+        """What numbers of each extractor hold for."""
+        return {quality.extractor.name: quality.fingerprint() for quality in self._qualities}
+
+    def _measure(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> tuple[dict[str, Measured], dict[str, float]]:
+        measured, columns = {}, {}
+        for quality in self._qualities:
+            rank, world = trainer.global_rank, trainer.world_size
+            device, extractor = trainer.strategy.root_device, quality.extractor
+            draw = pl_module.sample
+            fake = shared_features(draw, extractor, quality.n, self.seed, rank, world, device)
+            found = quality.measure(fake)
+            prefix = f"quality/{quality.protocol}"
+            measured |= {f"{quality.extractor.name}/{key}": value for key, value in found.items()}
+            columns |= {f"{prefix}/{key}": value.value for key, value in found.items()}
+        return measured, columns
+
+
+def shared_features(
+    draw: Draw,
+    extractor: Extractor,
+    n: int,
+    seed: int,
+    rank: int,
+    world: int,
+    device: torch.device,
+) -> Features:
+    """Features of n samples, the same ones for any number of processes, which share the work.
+
+    Args:
+        draw: From a number and a source of latents to samples.
+        extractor: What sees them.
+        n: Samples, all processes together.
+        seed: Of the samples: each chunk of 100 has a source of its own.
+        rank: This process.
+        world: Number of processes.
+        device: Where they exchange tensors.
+    """
+    chunks = -(-n // _CHUNK)
+
+    def batches() -> Iterator[Events]:
+        for chunk in range(rank, chunks, world):
+            source = torch.Generator().manual_seed(mix(Stream.EVALUATION, seed, chunk))
+            yield draw(min(_CHUNK, n - chunk * _CHUNK), source)
+
+    if rank < chunks:
+        told = f"{extractor.name} features of samples"
+        own = features_of(extractor, batches(), told, -(-n // world))
+    else:  # more processes than chunks: as wide as the others', and empty
+        own = Features(*(p if p is None else p[:0] for p in extractor(draw(1, torch.Generator()))))
+    if world == 1:
+        return own
+    return Features(*(_gathered(part, chunks, device) for part in own))
+
+
+def _picked(batches: Iterator[Events], index: Tensor) -> Tensor:
+    """The events at ``index`` of all that come, without holding the others."""
+    wanted, found, start = set(index.flatten().tolist()), {}, 0
+    for events in batches:
+        here = range(start, start + len(events))
+        found |= {i: events[i - start].cpu() for i in wanted.intersection(here)}
+        start += len(events)
+    picked = torch.stack([found[i] for i in index.flatten().tolist()])
+    return picked.view(*index.shape, *picked.shape[1:])
+
+
+def _gathered(own: Tensor | None, chunks: int, device: torch.device) -> Tensor | None:
+    """The rows of all processes on the CPU, in the order of their chunks; NCCL needs a device."""
+    if own is None:
+        return None
+    parts = [part.cpu().split(_CHUNK) for part in gather_all_tensors(own.to(device))]
+    world = distributed.get_world_size()
+    return torch.cat([parts[chunk % world][chunk // world] for chunk in range(chunks)])
+
+
+@torch.no_grad()
+def membership(data: Data, model: LightningModule) -> dict[str, Measured]:
+    """How well a discriminator's logits tell training events from held-out ones.
+
+    Of up to 2,000 training events and as many of each held-out split; 0.5 says that they tell
+    nothing. Discriminators that look at several samples at once judge none by itself, and get no
+    number.
+    """
+    if not isinstance(model, EvaluatedGame) or model.discriminator.packing > 1:
+        return {}
+    beside = (MinibatchStd, MinibatchDiscrimination)
+    if any(isinstance(layer, beside) for layer in model.discriminator.modules()):
+        return {}
+
+    def logits(*splits: str) -> Tensor:
+        batches = (events for split in splits for events in events_of(data, split, _JUDGED))
+        return torch.cat([model.logits(events.to(model.device)).cpu() for events in batches])
+
+    try:
+        return {"membership_auc": membership_auc(logits("train"), logits("val", "test"))}
+    except InputError:  # logits that are no numbers
+        return {"membership_auc": Measured(math.nan, 0.5, 0)}

@@ -1,0 +1,137 @@
+"""Extractors: what turns events into the features by which two sets of them are compared."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from lightning_gans.metrics.oracles import Oracle
+from lightning_gans.types import Events, InputError
+
+__all__ = ["ClassifierFeatures", "Extractor", "Features", "Flat", "to_bytes"]
+
+
+class Features(NamedTuple):
+    """What an extractor says of events.
+
+    Attributes:
+        values: Features (n, d), in 32 bits.
+        logits: Of the classes (n, c), None where it tells none.
+    """
+
+    values: Float[Tensor, "n d"]
+    logits: Float[Tensor, "n c"] | None
+
+
+class Extractor(ABC):
+    """Turns events into features.
+
+    It is no module, so that a model which holds one neither trains nor saves it.
+
+    Attributes:
+        name: What its metrics are of, with the size it looks at, e.g. digits32.
+        digest: SHA-256 of what it computes with, in hexadecimal; equal digests measure equally.
+        resize: What is done to images before, e.g. none.
+        num_features: d.
+        tells_classes: Whether it gives logits.
+    """
+
+    name: str
+    digest: str
+    resize: str = "none"
+    num_features: int
+    tells_classes: bool = True
+
+    @property
+    @abstractmethod
+    def metrics(self) -> dict[str, str]:
+        """Names of its Frechet distance, kernel distance and classifier score."""
+
+    @abstractmethod
+    def __call__(self, events: Events) -> Features:
+        """Features of events (n, *event_shape), on its own device."""
+
+    @abstractmethod
+    def to(self, device: torch.device | str) -> "Extractor":
+        """The same on ``device``."""
+
+
+def named_after(set_name: str) -> dict[str, str]:
+    """Names for features that are not TF-Inception's: only those may be called FID, KID and IS."""
+    return {"frechet": f"fd_{set_name}", "kernel": f"kd_{set_name}", "score": f"score_{set_name}"}
+
+
+def to_bytes(images: Events) -> UInt8[Tensor, "n channels height width"]:
+    """Images in [-1, 1] as bytes: rounded, and cut off at 0 and 255 instead of wrapped."""
+    return images.add(1).mul(127.5).round().clamp(0, 255).byte()
+
+
+class Flat(Extractor):
+    """The numbers of an event themselves, one after another.
+
+    Args:
+        event_shape: Of the events; images give pixels, others points.
+    """
+
+    digest = "identity"
+    tells_classes = False
+
+    def __init__(self, event_shape: tuple[int, ...]) -> None:
+        kind = "pixels" if len(event_shape) == 3 else "points"
+        self.num_features = torch.Size(event_shape).numel()
+        self.name = f"{kind}{self.num_features}"
+        self._metrics = named_after(kind)
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        """fd_pixels or fd_points, and the like."""
+        return self._metrics
+
+    def __call__(self, events: Events) -> Features:
+        """The events (n, d), and no logits."""
+        return Features(events.flatten(1).float(), None)
+
+    def to(self, device: torch.device | str) -> "Flat":
+        """Itself: it computes where the events are."""
+        return self
+
+
+class ClassifierFeatures(Extractor):
+    """The last hidden layer of the small classifier of a labelled set.
+
+    Args:
+        oracle: The classifier.
+        set_name: What its metrics are named after, e.g. digits.
+    """
+
+    def __init__(self, oracle: Oracle, set_name: str) -> None:
+        self.oracle, self.set_name = oracle, set_name
+        self.name, self.digest = oracle.name, oracle.digest
+        self.num_features = oracle.num_features
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        """fd_digits, kd_digits and the like."""
+        return named_after(self.set_name)
+
+    @torch.no_grad()
+    def __call__(self, events: Events) -> Features:
+        """Features (n, 84), at least 0, and logits of images in [-1, 1].
+
+        Raises:
+            InputError: They have another shape than those that the classifier was trained on.
+        """
+        network = self.oracle.network
+        expected = (network.channels, network.image_size, network.image_size)
+        if tuple(events.shape[1:]) != expected:
+            raise InputError(
+                f"{self.name} looks at images of shape {expected}, not {tuple(events.shape[1:])}"
+            )
+        values = self.oracle.features(events)
+        return Features(values, network.head(values))
+
+    def to(self, device: torch.device | str) -> "ClassifierFeatures":
+        """The same on ``device``."""
+        return ClassifierFeatures(self.oracle.to(device), self.set_name)

@@ -1,0 +1,126 @@
+"""Classifiers of ImageNet from torchvision, as extractors."""
+
+import hashlib
+import io
+from difflib import get_close_matches
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from lightning_gans.errors import InputError
+from lightning_gans.metrics.features import Extractor, Features, named_after
+from lightning_gans.types import Events
+
+__all__ = ["ImageNet"]
+
+_SIZE = 224
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_AT_ONCE = 64
+
+
+class ImageNet(Extractor):
+    """What goes into the last dense layer of one of torchvision's classifiers, and what comes out.
+
+    Images are resized to 224 pixels (bilinear, antialiased) and normalised as ImageNet's are; grey
+    ones are repeated to three channels.
+
+    Args:
+        model: Its name there, e.g. resnet50.
+        weights: A file with its state_dict; None takes torchvision's default weights, downloaded
+            if they are not here.
+
+    Raises:
+        InputError: There is no such model, or the weights cannot be had or are another model's.
+    """
+
+    resize = "bilinear-antialias-224"
+
+    def __init__(self, model: str, weights: Path | None = None) -> None:
+        import torchvision.models
+        from torchvision.models import get_model, get_model_weights, list_models
+
+        if model not in (known := list_models(module=torchvision.models)):
+            near = ", ".join(get_close_matches(model, known, 3, 0) or known[:3])
+            raise InputError(
+                f"the extractor is {model!r}; it must be auto, inception, identity or a classifier "
+                f"of torchvision.models, e.g. {near}"
+            )
+        # The first weights, which are replaced, are drawn from the global generator.
+        with torch.random.fork_rng(devices=[]):
+            network = get_model(model, weights=None)
+        if weights is None:
+            try:
+                state = get_model_weights(model).DEFAULT.get_state_dict(check_hash=True)
+            except Exception as error:  # no network, a full disk, a wrong digest
+                raise InputError(
+                    f"the weights of {model} cannot be downloaded ({error}); name a file "
+                    "that holds them as its weights"
+                ) from error
+        else:
+            state = _read(weights)
+        try:
+            network.load_state_dict(state)
+        except (RuntimeError, TypeError, AttributeError) as error:
+            raise InputError(f"{weights} holds no weights of {model}") from error
+        self.network = network.eval().requires_grad_(False)
+        content = hashlib.sha256()
+        for name, tensor in sorted(self.network.state_dict().items()):
+            content.update(name.encode())
+            content.update(tensor.contiguous().numpy())
+        self.name, self.digest = model, content.hexdigest()
+        dense = [part for part in network.modules() if isinstance(part, nn.Linear)]
+        if not dense:
+            raise InputError(f"{model} has no dense layer at its end to take features from")
+        last = dense[-1]
+        self.num_features = last.in_features
+        last.register_forward_pre_hook(self._keep)
+        self.device = torch.device("cpu")
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        """fd_resnet50, kd_resnet50 and the like."""
+        return named_after(self.name)
+
+    def _keep(self, layer: nn.Module, inputs: tuple[Tensor]) -> None:
+        self._kept = inputs[0]
+
+    @torch.no_grad()
+    def __call__(self, events: Events) -> Features:
+        """Features and logits (n, 1000) of images in [-1, 1].
+
+        Raises:
+            InputError: They are no images of 1 or 3 channels.
+        """
+        if events.ndim != 4 or events.shape[1] not in (1, 3):
+            raise InputError(
+                f"{self.name} looks at images of 1 or 3 channels, not at events of shape "
+                f"{tuple(events.shape[1:])}"
+            )
+        parts = [self._look(part.to(self.device)) for part in events.split(_AT_ONCE)]
+        values, logits = (torch.cat(both) for both in zip(*parts, strict=True))
+        return Features(values, logits)
+
+    def _look(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        images = images.float().add(1).div(2).clamp(0, 1).expand(-1, 3, -1, -1)
+        images = interpolate(images, (_SIZE, _SIZE), mode="bilinear", antialias=True)
+        mean, std = (torch.tensor(v, device=self.device)[:, None, None] for v in (_MEAN, _STD))
+        logits = self.network((images - mean) / std)
+        return self._kept, logits
+
+    def to(self, device: torch.device | str) -> "ImageNet":
+        """Itself, moved to ``device``."""
+        self.device = torch.device(device)
+        self.network.to(self.device)
+        return self
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """A state_dict; code in the file is refused."""
+    try:
+        return torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"the weights {path} cannot be read: {error.strerror}") from error
+    except Exception as error:  # a damaged file fails wherever its bytes are first used
+        raise InputError(f"{path} is damaged, or no file of weights") from error

@@ -1,0 +1,165 @@
+"""``lightning evaluate``: folders, archives, data sets and checkpoints, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lightning_gans.data import Digits
+from lightning_gans.data.batches import normalise
+from lightning_gans.data.whole import read_whole
+from lightning_gans.errors import InputError
+from lightning_gans.metrics.functional import frechet_distance, kernel_distance
+
+IDENTITY = ["--extractor", "identity"]
+
+
+def pixels(n, seed=0, size=8):
+    return np.random.default_rng(seed).integers(0, 256, (n, size, size), dtype=np.uint8)
+
+
+def folder(path, images):
+    path.mkdir(parents=True)
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(path / f"{i:03d}.png")
+    return path
+
+
+def test_a_folder_an_archive_and_samples_are_read_alike(tmp_path):
+    images = pixels(12)
+    np.savez(tmp_path / "bytes.npz", images=images)
+    np.savez(tmp_path / "floats.npz", samples=normalise(torch.from_numpy(images))[:, None].numpy())
+    expected = read_whole(folder(tmp_path / "folder", images))
+    assert expected.shape == (12, 1, 8, 8) and expected.min() >= -1 and expected.max() <= 1
+    for name in ("bytes.npz", "floats.npz"):
+        torch.testing.assert_close(read_whole(tmp_path / name), expected)
+    colours = np.stack([images] * 3, -1)
+    assert read_whole(folder(tmp_path / "colours", colours)).shape == (12, 3, 8, 8)
+    assert read_whole(tmp_path / "colours", 4).shape == (12, 3, 4, 4)
+
+
+def test_numbers_are_those_of_the_formulas(lightning, tmp_path):
+    real, fake = pixels(40), pixels(30, 1) // 2
+    np.savez("real.npz", images=real)
+    folder(tmp_path / "fake", fake)
+    answer = lightning(
+        *("evaluate", "--real", "real.npz", "--fake", "fake", *IDENTITY, "--out", "numbers.json")
+    )
+    assert answer.code == 0, answer.err
+    report = json.loads(Path("numbers.json").read_text())
+    found = report["metrics"]["pixels64"]
+    one, two = (normalise(torch.from_numpy(part)).flatten(1) for part in (real, fake))
+    assert found["fd_pixels"]["value"] == pytest.approx(frechet_distance(one, two), rel=1e-6)
+    assert found["kd_pixels"]["value"] == pytest.approx(kernel_distance(one[:30], two), rel=1e-6)
+    assert report["protocols"]["pixels64"]["n_real"] == 40
+    assert found["fd_pixels"]["n"] == report["protocols"]["pixels64"]["n"] == 30
+    # Nothing is held out of a folder.
+    assert found["fd_pixels"]["ideal"] is None and "c_t" not in found
+    assert f"{found['fd_pixels']['value']:.4g}" in answer.out
+
+
+def test_a_checkpoint_against_its_data(lightning, trained):
+    answer = lightning(
+        *("evaluate", "--real", "Digits", "--fake", str(trained / "checkpoints/final.ckpt")),
+        *(
+            "-n",
+            "100",
+            "--image_size",
+            "32",
+            "--metrics",
+            "frechet",
+            "neighbours",
+            "--out",
+            "q.json",
+        ),
+    )
+    assert answer.code == 0, answer.err
+    found = json.loads(Path("q.json").read_text())["metrics"]["digits32"]
+    assert found["fd_digits"]["n"] == 100 and found["fd_digits"]["ideal"] > 0
+    assert found.keys() == {"fd_digits", "precision", "recall", "density", "coverage"}
+
+
+def test_real_images_are_near_themselves(lightning, tmp_path):
+    images, _ = Digits(image_size=8).arrays("test")
+    folder(tmp_path / "test", images[:, 0].numpy())
+    answer = lightning(*("evaluate", "--real", "Digits", "--fake", "test", "--image_size", "8"))
+    assert answer.code == 0, answer.err
+    row = next(line.split() for line in answer.out.splitlines() if line.startswith("fd_digits"))
+    # 180 test images against the training set, beside 180 others that were held out.
+    assert 0.4 < float(row[1]) / float(row[3]) < 2.5
+
+
+def bad_cases(path):
+    folder(path / "two", pixels(2))
+    mixed = folder(path / "mixed", pixels(11))
+    Image.fromarray(pixels(1, size=16)[0]).save(mixed / "large.png")
+    broken = folder(path / "broken", pixels(11))
+    (broken / "bad.png").write_bytes(b"no image")
+    folder(path / "good", pixels(11))
+    folder(path / "larger", pixels(11, size=9))
+    (path / "empty").mkdir()
+    np.savez(path / "none.npz", other=np.zeros(3))
+    np.savez(path / "whole.npz", images=np.zeros((20, 8, 8), dtype=np.int64))
+    np.savez(path / "last.npz", samples=np.ones((20, 8, 8, 1), dtype=np.float32))
+    (path / "cut.npz").write_bytes((path / "none.npz").read_bytes()[:50])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["two", "good"], "two holds 2 events; at least 10 are needed"),
+        (["mixed", "good"], "mixed holds images of 2 sizes"),
+        (["broken", "good"], "bad.png cannot be read as an image"),
+        (["empty", "good"], "empty holds no images"),
+        (["good", "larger"], "--real has events of shape (1, 8, 8), --fake of (1, 9, 9)"),
+        (["good", "none.npz"], "has no array named samples or images or arr_0; it has: other"),
+        (["good", "whole.npz"], "is int64 (20, 8, 8); it must be uint8"),
+        (["good", "cut.npz"], "cannot be read as .npz"),
+        (["good", "nowhere.npz"], "there is no file nowhere.npz"),
+        (["good", "nowhere"], "nowhere is neither a folder of images nor an .npz file"),
+        (["good", "good", "-n", "12"], "-n is 12, but good holds 11 events"),
+        (["good", "good", "-n", "5"], "-n is 5; it must be at least 10"),
+        (["good", "good", "--device", "foo"], "--device foo:"),
+        (["good", "last.npz"], "float images must be (n, 1 or 3, height, width) in [-1, 1]"),
+        (["Folder", "good"], "--real Folder"),
+        (["good", "no.ckpt"], "there is no checkpoint no.ckpt"),
+    ],
+)
+def test_bad_input_gets_one_message(lightning, tmp_path, given, message):
+    bad_cases(tmp_path)
+    real, fake, *more = given
+    answer = lightning("evaluate", "--real", real, "--fake", fake, *IDENTITY, *more)
+    assert answer.code == 2 and message in answer.err, answer.err
+    assert "Traceback" not in answer.err and answer.err.count("\n") <= 2
+
+
+def test_folders_need_an_extractor(lightning, tmp_path, monkeypatch):
+    monkeypatch.delenv("LIGHTNING_GANS_INCEPTION", raising=False)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "none"))
+    folder(tmp_path / "good", pixels(11))
+    answer = lightning("evaluate", "--real", "good", "--fake", "good")
+    assert answer.code == 2 and "choose --extractor inception, resnet50" in answer.err
+
+
+def test_an_archive_of_objects_is_refused(tmp_path):
+    np.savez(tmp_path / "pickled.npz", samples=np.array([{"a": 1}] * 12, dtype=object))
+    with pytest.raises(InputError, match="cannot be read as .npz"):
+        read_whole(tmp_path / "pickled.npz")
+
+
+def test_our_own_samples_are_grey_where_the_data_are(lightning, trained):
+    checkpoint = str(trained / "checkpoints/final.ckpt")
+    assert lightning("sample", "--ckpt_path", checkpoint, "-n", "20", "--out", "drawn").code == 0
+    for fake in ("drawn", "Digits"):
+        options = ["--image_size", "32", "--metrics", "frechet", "memorisation", "--out", "q.json"]
+        answer = lightning("evaluate", "--real", "Digits", "--fake", fake, *options)
+        assert answer.code == 0, answer.err
+        json.loads(Path("q.json").read_text(), parse_constant=pytest.fail)  # NaN is no JSON
+
+
+def test_archives_are_resized(tmp_path):
+    np.savez(tmp_path / "large.npz", images=pixels(12, size=16))
+    assert read_whole(tmp_path / "large.npz", 8).shape == (12, 1, 8, 8)
