@@ -30,6 +30,7 @@ FIT = [
     "--trainer.max_epochs=4",
     "--trainer.limit_train_batches=3",
     "--trainer.check_val_every_n_epoch=2",
+    "--quality.every_n_epochs=null",
 ]
 LOGGED = ["fd_digits", "kd_digits", "precision", "recall", "density", "coverage"]
 
