@@ -194,6 +194,9 @@ def draw_history(records: Sequence[dict], names: Sequence[str], path: Path) -> N
             axes.set_ylim(bottom=0)
         if "kl" in name or name == "js":
             axes.set_yscale("symlog", linthresh=1e-3)
+            axes.set_ylim(bottom=0)
+            # Within one decade the usual labels would hide an offset.
+            axes.yaxis.set_major_formatter("{x:.2g}")
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=100)
 
