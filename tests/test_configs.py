@@ -25,6 +25,7 @@ STEP = [
     "--trainer.accelerator=cpu",
     "--data.init_args.batch_size=2",
     "--checkpoints.every_n_minutes=null",
+    "--quality.every_n_epochs=0",  # each set and size would train a classifier
 ]
 
 
