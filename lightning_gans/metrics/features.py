@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_gans.metrics.oracles import Oracle
 from lightning_gans.types import Events, InputError
 
-__all__ = ["ClassifierFeatures", "Extractor", "Features", "Flat", "to_bytes"]
+__all__ = ["ClassifierFeatures", "Extractor", "Features", "Flat", "ImageNetwork", "to_bytes"]
+
+_AT_ONCE = 64
 
 
 class Features(NamedTuple):
@@ -135,3 +137,39 @@ class ClassifierFeatures(Extractor):
     def to(self, device: torch.device | str) -> "ClassifierFeatures":
         """The same on ``device``."""
         return ClassifierFeatures(self.oracle.to(device), self.set_name)
+
+
+class ImageNetwork(Extractor, ABC):
+    """A network that looks at images of 1 or 3 channels, grey ones repeated to three.
+
+    A subclass sets ``name``, ``digest``, ``num_features`` and ``network``.
+    """
+
+    network: nn.Module
+    device = torch.device("cpu")
+
+    @abstractmethod
+    def look(self, images: Events) -> tuple[Tensor, Tensor]:
+        """Features (n, d) and logits (n, c) of images (n, 1 or 3, height, width) in [-1, 1]."""
+
+    @torch.no_grad()
+    def __call__(self, events: Events) -> Features:
+        """Features and logits of images, a few at a time.
+
+        Raises:
+            InputError: They are no images of 1 or 3 channels.
+        """
+        if events.ndim != 4 or events.shape[1] not in (1, 3):
+            raise InputError(
+                f"{self.name} looks at images of 1 or 3 channels, not at events of shape "
+                f"{tuple(events.shape[1:])}"
+            )
+        parts = [self.look(part.to(self.device)) for part in events.split(_AT_ONCE)]
+        values, logits = (torch.cat(both) for both in zip(*parts, strict=True))
+        return Features(values, logits)
+
+    def to(self, device: torch.device | str) -> "ImageNetwork":
+        """Itself, moved to ``device``."""
+        self.device = torch.device(device)
+        self.network.to(self.device)
+        return self

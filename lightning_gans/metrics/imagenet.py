@@ -10,17 +10,16 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from lightning_gans.errors import InputError
-from lightning_gans.metrics.features import Extractor, Features, named_after
+from lightning_gans.metrics.features import ImageNetwork, named_after
 from lightning_gans.types import Events
 
 __all__ = ["ImageNet"]
 
 _SIZE = 224
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_AT_ONCE = 64
 
 
-class ImageNet(Extractor):
+class ImageNet(ImageNetwork):
     """What goes into the last dense layer of one of torchvision's classifiers, and what comes out.
 
     Images are resized to 224 pixels (bilinear, antialiased) and normalised as ImageNet's are; grey
@@ -76,7 +75,6 @@ class ImageNet(Extractor):
         last = dense[-1]
         self.num_features = last.in_features
         last.register_forward_pre_hook(self._keep)
-        self.device = torch.device("cpu")
 
     @property
     def metrics(self) -> dict[str, str]:
@@ -86,34 +84,13 @@ class ImageNet(Extractor):
     def _keep(self, layer: nn.Module, inputs: tuple[Tensor]) -> None:
         self._kept = inputs[0]
 
-    @torch.no_grad()
-    def __call__(self, events: Events) -> Features:
-        """Features and logits (n, 1000) of images in [-1, 1].
-
-        Raises:
-            InputError: They are no images of 1 or 3 channels.
-        """
-        if events.ndim != 4 or events.shape[1] not in (1, 3):
-            raise InputError(
-                f"{self.name} looks at images of 1 or 3 channels, not at events of shape "
-                f"{tuple(events.shape[1:])}"
-            )
-        parts = [self._look(part.to(self.device)) for part in events.split(_AT_ONCE)]
-        values, logits = (torch.cat(both) for both in zip(*parts, strict=True))
-        return Features(values, logits)
-
-    def _look(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def look(self, images: Events) -> tuple[Tensor, Tensor]:
+        """What goes into the last layer, and logits (n, 1000)."""
         images = images.float().add(1).div(2).clamp(0, 1).expand(-1, 3, -1, -1)
         images = interpolate(images, (_SIZE, _SIZE), mode="bilinear", antialias=True)
         mean, std = (torch.tensor(v, device=self.device)[:, None, None] for v in (_MEAN, _STD))
         logits = self.network((images - mean) / std)
         return self._kept, logits
-
-    def to(self, device: torch.device | str) -> "ImageNet":
-        """Itself, moved to ``device``."""
-        self.device = torch.device(device)
-        self.network.to(self.device)
-        return self
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -6,15 +6,15 @@ import os
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from lightning_gans.metrics.features import Extractor, Features, to_bytes
+from lightning_gans.metrics.features import ImageNetwork, named_after, to_bytes
 from lightning_gans.types import Events, InputError
 
 __all__ = ["Inception", "inception_weights"]
 
 _SHA256 = "6726825d"
 _FILE = "weights-inception-2015-12-05-6726825d.pth"
-_AT_ONCE = 64
 
 
 def inception_weights() -> Path | None:
@@ -25,7 +25,7 @@ def inception_weights() -> Path | None:
     return kept if kept.is_file() else None
 
 
-class Inception(Extractor):
+class Inception(ImageNetwork):
     """TF-Inception (Szegedy et al., 2016), which FID, KID and IS are defined by.
 
     Images are rounded to bytes, grey ones repeated to three channels, and resized to 299 pixels
@@ -77,39 +77,17 @@ class Inception(Extractor):
                 )
         except Exception as error:  # a damaged file fails wherever its bytes are first used
             raise InputError(f"{weights} holds no Inception weights") from error
-        self.device = torch.device("cpu")
 
     @property
     def metrics(self) -> dict[str, str]:
         """fid, kid and is, by the original weights alone."""
         if self.name != "inception":
-            return {kind: f"{kind}_{self.name}" for kind in ("frechet", "kernel", "score")}
+            return named_after(self.name)
         return {"frechet": "fid", "kernel": "kid", "score": "is"}
 
-    @torch.no_grad()
-    def __call__(self, events: Events) -> Features:
-        """Features (n, 2048), and logits (n, 1008) without bias, of images in [-1, 1].
-
-        Raises:
-            InputError: They are no images of 1 or 3 channels.
-        """
-        if events.ndim != 4 or events.shape[1] not in (1, 3):
-            raise InputError(
-                "TF-Inception looks at images of 1 or 3 channels, not at events of shape "
-                f"{tuple(events.shape[1:])}"
-            )
-        parts = [
-            self.network(to_bytes(part.to(self.device)).expand(-1, 3, -1, -1))
-            for part in events.split(_AT_ONCE)
-        ]
-        values, logits = (torch.cat(both) for both in zip(*parts, strict=True))
-        return Features(values, logits)
-
-    def to(self, device: torch.device | str) -> "Inception":
-        """Itself, moved to ``device``."""
-        self.device = torch.device(device)
-        self.network.to(self.device)
-        return self
+    def look(self, images: Events) -> tuple[Tensor, Tensor]:
+        """Features (n, 2048), and logits (n, 1008) without bias."""
+        return self.network(to_bytes(images).expand(-1, 3, -1, -1))
 
 
 def _read(path: Path) -> bytes:
