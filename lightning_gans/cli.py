@@ -21,7 +21,7 @@ from lightning_gans.arguments import config_files, refuse_automatic, with_config
 from lightning_gans.data import Data
 from lightning_gans.errors import InputError
 from lightning_gans.messages import Parser, cause_of, quieten
-from lightning_gans.models import Game
+from lightning_gans.models import Model
 from lightning_gans.paths import CONFIGS
 from lightning_gans.runs import RunOptions, claim, discard_unstarted, latest_checkpoint, run_of
 
@@ -42,7 +42,7 @@ class CLI(LightningCLI):
         self._only, self._files = args[0], config_files(args)
         self._claimed, self._batches_before = None, 0
         super().__init__(
-            model_class=Game,
+            model_class=Model,
             datamodule_class=Data,
             subclass_mode_model=True,
             subclass_mode_data=True,

@@ -12,7 +12,7 @@ from torch import Tensor
 from lightning_gans.arguments import refuse_foreign
 from lightning_gans.callbacks import check_weights, draw_grid, picture_of, read_checkpoint
 from lightning_gans.errors import InputError
-from lightning_gans.models import Game
+from lightning_gans.models import Model
 
 __all__ = ["Parser", "device_of", "load_model", "run", "write_samples"]
 
@@ -25,7 +25,7 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{message} (see `{self.prog} --help`)")
 
 
-def load_model(path: Path, trust: bool = False) -> Game:
+def load_model(path: Path, trust: bool = False) -> Model:
     """The model in a checkpoint, built from the config inside it.
 
     Args:
@@ -39,7 +39,7 @@ def load_model(path: Path, trust: bool = False) -> Game:
     if not trust:
         refuse_foreign(content["config"]["model"], path)
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(Game, "model")
+    parser.add_subclass_arguments(Model, "model")
     try:
         config = parser.parse_object({"model": content["config"]["model"]})
         model = parser.instantiate_classes(config).model

@@ -19,6 +19,7 @@ class Stream(IntEnum):
     DRAW = 5
     LATENTS = 6
     EVALUATION = 7
+    NOISE = 8
 
 
 def mix(*keys: int) -> int:

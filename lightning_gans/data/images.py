@@ -90,6 +90,7 @@ class Images(Data):
     """
 
     channels: int
+    bin_width = 2 / 255
 
     def __init__(
         self,

@@ -29,6 +29,12 @@ class Data(LightningDataModule, ABC):
     event_shape: tuple[int, ...]
     """Shape of one sample, e.g. (channels, height, width)."""
 
+    bin_width: float | None = None
+    """Distance of neighbouring values where samples are on a grid, as images of bytes are."""
+
+    drop_last = True
+    """Whether a training epoch leaves out the samples that fill no batch; models may need them."""
+
     class_names: tuple[str, ...]
     """Name of each label; empty where labels mean nothing."""
 
@@ -56,8 +62,8 @@ class Data(LightningDataModule, ABC):
         return content.hexdigest()
 
     def train_dataloader(self) -> Batches:
-        """Whole batches in an order of each epoch's own, from where a resumed run stopped."""
-        order = self._order("train", shuffle=True, drop_last=True)
+        """Batches in an order of each epoch's own, from where a resumed run stopped."""
+        order = self._order("train", shuffle=True, drop_last=self.drop_last)
         if len(order) == 0:
             size = self.batch_size * order.world_size
             raise InputError(

@@ -71,6 +71,7 @@ class Stacked(Data):
             if value < 1:
                 raise InputError(f"data.{name} is {value}; it must be at least 1")
         self.parts, self.triples, self.fixed, self.held_out = parts, triples, fixed, held_out
+        self.bin_width = parts.bin_width
         self.event_shape = (_STACKED, parts.image_size, parts.image_size)
         names = product(parts.class_names, repeat=_STACKED)
         self.class_names = tuple("".join(three) for three in names)

@@ -2,6 +2,7 @@
 
 from lightning_gans.models.game import Game
 from lightning_gans.models.gan import GAN
+from lightning_gans.models.model import Model
 from lightning_gans.models.presets import DRAGAN, GEAN, LSGAN, R3GAN, SNGAN, WGAN, WGANGP
 
-__all__ = ["DRAGAN", "GAN", "GEAN", "LSGAN", "R3GAN", "SNGAN", "WGAN", "WGANGP", "Game"]
+__all__ = ["DRAGAN", "GAN", "GEAN", "LSGAN", "R3GAN", "SNGAN", "WGAN", "WGANGP", "Game", "Model"]

@@ -1,23 +1,20 @@
 """A game in turns: the base of every model. Who moves, how, and the counting of time."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lightning_gans.errors import Diverged
 from lightning_gans.models.advice import warn_of_rules
-from lightning_gans.models.checks import check_precision, check_shape, make_scheduler
+from lightning_gans.models.checks import check_precision, make_scheduler
+from lightning_gans.models.model import Model
 from lightning_gans.models.mover import Mover
 from lightning_gans.models.rounds import Round, rounds_of
 from lightning_gans.models.rules import Rules
 from lightning_gans.models.statistics import Statistics
-from lightning_gans.models.timed import Timed
-from lightning_gans.schedules import Window
 from lightning_gans.types import InputError, Player, Turn
 
 __all__ = ["Game", "OptimizerFactory", "SchedulerFactory"]
@@ -26,7 +23,7 @@ OptimizerFactory = Callable[[Iterable], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
 
 
-class Game(Timed, ABC):
+class Game(Model):
     """Players that take turns on every batch, under manual optimisation.
 
     A subclass names its players, gives each a loss, and can sample. One ``training_step`` is one
@@ -36,22 +33,18 @@ class Game(Timed, ABC):
         rules: Who moves, how, and within what bounds.
     """
 
-    event_shape: tuple[int, ...]
-    """Shape of one sample."""
     compares: bool
     """Whether some player's loss needs the real events in a turn after the first."""
     at_hand: Round | None = None
     """The round whose generated events need not be made again."""
 
-    plain = Timed.plain | {"at_hand", "rounds", "window"}
+    plain = Model.plain | {"at_hand", "rounds"}
 
     def __init__(self, rules: Rules) -> None:
         super().__init__()
-        self.automatic_optimization = False
         self.rules = rules
         self.schedule, self.update = rules.schedule, rules.update
         self.rounds: list[Round] = []
-        self.window = Window()
         self._saved: dict[str, Any] | None = None
 
     @property
@@ -113,8 +106,8 @@ class Game(Timed, ABC):
         return configured
 
     def setup(self, stage: str) -> None:
-        """Refuse data whose shape the model does not make, and what the precision cannot do."""
-        check_shape(self.event_shape, self.trainer.datamodule)
+        """Refuse what the precision cannot do, too."""
+        super().setup(stage)
         check_precision(self.trainer.precision, self.rules)
 
     def on_fit_start(self) -> None:
@@ -200,15 +193,6 @@ class Game(Timed, ABC):
                 )
         return None
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Stop a game that cannot go on.
-
-        Raises:
-            Diverged: A player has skipped its last ``max_skipped`` moves.
-        """
-        if reason := self.diverged:
-            raise Diverged(reason)
-
     def _log_losses(self) -> None:
         """Mean losses since the last time; logging each step costs a step."""
         metrics = {
@@ -218,10 +202,7 @@ class Game(Timed, ABC):
         }
         if not metrics:  # a window is filling
             return
-        self.log_dict(metrics, prog_bar=True, logger=False)
-        # Written now, not after the batch, so that a checkpoint of this batch finds the row there.
-        for logger in self.trainer.loggers:
-            logger.log_metrics({**metrics, "epoch": self.current_epoch}, self.batches_seen - 1)
+        self.report(metrics)
         for mover in self.movers.values():
             mover.losses.clear()
 
@@ -238,7 +219,3 @@ class Game(Timed, ABC):
         """Set the time; the rest follows when training starts."""
         super().on_load_checkpoint(checkpoint)
         self._saved = checkpoint["game"]
-
-    @abstractmethod
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """``n`` events (n, *event_shape), drawn with ``generator``, leaving training untouched."""

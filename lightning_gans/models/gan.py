@@ -116,7 +116,6 @@ class GAN(EvaluatedGame):
         self._optimizers = dict(zip(self.players, optimizers, strict=True))
         self._schedulers = dict(zip(self.players, schedulers, strict=True))
         self._judged_batches = 0
-        self.judged: tuple[Logits, Logits] | None = None
         self.compiled = compile
         if compile:
             generator.compile()

@@ -1,0 +1,83 @@
+"""Models that say how likely events are."""
+
+import math
+from abc import abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lightning_gans.errors import Diverged
+from lightning_gans.models.model import Model
+from lightning_gans.seeds import Stream, seeded
+from lightning_gans.types import Events
+
+__all__ = ["Likelihood", "bits_per_dimension", "dequantised"]
+
+
+def bits_per_dimension(nats: float, dimensions: int, bin_width: float) -> float:
+    """Bits a dimension of values on a grid, from nats of their dequantised density.
+
+    A value's probability is its bin's share of the density: at least exp(E[log density]) times
+    the bin's width for each dimension (Theis et al., 2016), so this is an upper bound.
+
+    Args:
+        nats: Negative log-density of an event, with uniform noise of one bin added to each value.
+        dimensions: Values in an event.
+        bin_width: Distance of neighbouring values.
+    """
+    return (nats - dimensions * math.log(bin_width)) / (dimensions * math.log(2))
+
+
+def dequantised(events: Events, bin_width: float, generator: torch.Generator) -> Events:
+    """``events`` plus noise U(-bin_width / 2, bin_width / 2), drawn on ``generator``'s device."""
+    noise = torch.rand(events.shape, generator=generator, device=generator.device)
+    return events + bin_width * (noise - 0.5).to(events)
+
+
+class Likelihood(Model):
+    """A model that says how likely events are, in nats an event and bits a dimension."""
+
+    discrete = False
+    """Whether `log_prob` is of a probability, not of a density: then nothing is dequantised."""
+
+    @abstractmethod
+    def log_prob(self, events: Events) -> Float[Tensor, " batch"]:
+        """Log-density (batch,) of ``events``, in nats, or a lower bound of it."""
+
+    def continuous(self, events: Events, stream: Stream, *keys: int) -> Events:
+        """``events``, dequantised by (``stream``, ``keys``) where they are on a grid.
+
+        A density of values on a grid can grow without end; with noise as wide as the grid it
+        cannot, and bounds the probability of the values.
+        """
+        width = self.trainer.datamodule.bin_width
+        if width is None or self.discrete:
+            return events
+        return dequantised(events, width, seeded(torch.Generator(), stream, *keys))
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Nats of held-out events, with noise that is the same every time."""
+        self._evaluate(batch, batch_idx, "val")
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """As `validation_step`, on the test events."""
+        self._evaluate(batch, batch_idx, "test")
+
+    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Log-densities (batch,) of real events, and their labels (batch,)."""
+        events, labels = batch
+        events = self.continuous(events, Stream.EVALUATION, batch_idx)
+        return {"log_prob": self.log_prob(events), "labels": labels}
+
+    def _evaluate(self, batch: tuple[Tensor, Tensor], batch_idx: int, split: str) -> None:
+        events, _ = batch
+        nats = -self.log_prob(self.continuous(events, Stream.EVALUATION, batch_idx)).mean()
+        if not nats.isfinite():
+            raise Diverged(f"the log-likelihood of the {split} events is {-nats.item()}")
+        self.log(f"{split}/nll", nats, batch_size=len(events))
+        if (width := self.trainer.datamodule.bin_width) is not None:
+            bits = bits_per_dimension(
+                nats.item(), events[0].numel(), 1.0 if self.discrete else width
+            )
+            self.log(f"{split}/bits_per_dimension", bits, batch_size=len(events))
