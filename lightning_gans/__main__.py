@@ -36,6 +36,7 @@ def main(args: list[str] | None = None) -> int:
             raise
         prefix = "error: " if isinstance(error, InputError) else "\n"
         print(f"{prefix}{error}", file=sys.stderr)
+        return getattr(error, "code", 2)
     except KeyboardInterrupt:
         print("\nstopped before training began; nothing to save", file=sys.stderr)
     return 2

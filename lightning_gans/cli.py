@@ -1,11 +1,13 @@
 """The commands that need Lightning: fit, validate, test and predict, and their messages."""
 
+import errno
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from jsonargparse import set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
@@ -23,7 +25,8 @@ from lightning_gans.errors import InputError
 from lightning_gans.messages import Parser, cause_of, quieten
 from lightning_gans.models import Model
 from lightning_gans.paths import CONFIGS
-from lightning_gans.runs import RunOptions, claim, discard_unstarted, latest_checkpoint, run_of
+from lightning_gans.resuming import check_origin, checkpoint_meant, spelled_out
+from lightning_gans.runs import RunOptions, claim, discard_unstarted, run_of
 
 __all__ = ["CLI", "run"]
 
@@ -92,11 +95,11 @@ class CLI(LightningCLI):
         if Path(config.run.experiment).name != config.run.experiment:
             raise InputError(f"--run.experiment {config.run.experiment!r} must be a plain name")
         self._experiment = Path(config.run.folder) / config.run.experiment
-        if config.get("ckpt_path") == "last":
-            given = Path(self._files[0]).parent if self._files else Path()
-            own = given / "checkpoints/last.ckpt"
-            last = own if own.is_file() else latest_checkpoint(self._experiment)
-            config.ckpt_path = str(last)
+        if (given := config.get("ckpt_path")) in ("last", "auto"):
+            beside = Path(self._files[0]).parent if self._files else Path()
+            run = beside if any(beside.glob("checkpoints/*.ckpt")) else None
+            found = checkpoint_meant(given, self._experiment, run)
+            config.ckpt_path = None if found is None else str(found)
         if config.trainer.precision is None and config.trainer.accelerator in (
             "auto",
             "gpu",
@@ -126,9 +129,12 @@ class CLI(LightningCLI):
         folder = self._run_folder()
         config["logger"] = self._loggers(config["logger"], folder)
         settings = self.config.fit.clone()
-        settings.ckpt_path = None  # a config starts a run; where one goes on is said each time
+        # A config starts a run; where and whether one goes on is said each time.
+        settings.ckpt_path, settings.run.force = None, False
+        self._settings = self._parser("fit").dump(settings, skip_none=False)
         parts = [
-            callbacks.RunConfig(self._parser("fit").dump(settings, skip_none=False)),
+            callbacks.RunConfig(self._settings),
+            callbacks.Resumed(),
             # Checkpoints after what reports, so that they find the rows of their batch there.
             *(self._get(self.config_init, part) for part in _REPORTING),
             *progress,
@@ -196,17 +202,9 @@ class CLI(LightningCLI):
             content = callbacks.read_checkpoint(Path(path))
             self._batches_before = content["clock"]["batches_seen"]
             callbacks.check_weights(Path(path), content, self.model)
-            self._check_optimizers(Path(path), content["config"]["model"]["init_args"])
-
-    def _check_optimizers(self, path: Path, theirs: dict[str, Any]) -> None:
-        """Refuse to hand one optimizer's moments, or a scheduler's time, to another."""
-        ours = self.config[self.subcommand].model.init_args
-        for key, value in theirs.items():
-            if key.endswith(("_optimizer", "_scheduler")) and self.subcommand == "fit":
-                now = ours[key].class_path if hasattr(ours[key], "class_path") else None
-                then = value["class_path"] if isinstance(value, dict) else None
-                if now != then:
-                    raise InputError(f"{path} was trained with {key} {then}, not {now}")
+            if self.subcommand == "fit":
+                now, force = yaml.safe_load(self._settings), self.config.fit.run.force
+                check_origin(Path(path), content, now, force)
 
     def after_fit(self) -> None:
         """Say what is there now and what can be done with it."""
@@ -235,11 +233,17 @@ def run(args: list[str]) -> None:
         InputError: What the user gave cannot be used.
     """
     quieten()
-    args = with_configs(args)
+    args = with_configs(spelled_out(args))
     sys.argv[1:] = args  # what Lightning starts other processes with
     try:
         CLI(args)
     except InputError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(
+                f"{error.filename or 'a file'} cannot be written: disk full"
+            ) from error
         raise
     except OmegaConfBaseException as error:
         key, *_ = re.findall(r"full_key: (?:fit\.|validate\.|test\.|predict\.)?(\S+)", str(error))

@@ -1,4 +1,4 @@
-"""What ends a command with one line and exit code 2 instead of a traceback."""
+"""What ends a command with one line and an exit code instead of a traceback."""
 
 __all__ = ["Diverged", "InputError", "Interrupted"]
 
@@ -7,8 +7,19 @@ class InputError(ValueError):
     """What the user gave cannot be used; the message names the key or file and what is accepted."""
 
 
-class Interrupted(Exception):
-    """The user pressed Ctrl-C; the message says what is saved and how to go on."""
+class Interrupted(BaseException):
+    """The run cannot or shall not go on; the message says what is saved and how to go on.
+
+    Like KeyboardInterrupt it is no Exception: what guards against failures must not stop it.
+
+    Args:
+        message: What is said.
+        code: The exit code.
+    """
+
+    def __init__(self, message: str, code: int = 2) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Diverged(Interrupted):

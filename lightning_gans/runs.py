@@ -20,11 +20,9 @@ __all__ = [
     "claim",
     "discard_unstarted",
     "finite",
-    "latest_checkpoint",
     "run_of",
+    "runs_of",
 ]
-
-LAST = "checkpoints/last.ckpt"
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,8 @@ class RunOptions:
         wandb: auto is online with credentials and offline without; disabled reports nothing.
         project: Project of the Weights & Biases run.
         group: Group of the Weights & Biases run.
+        force: Go on with a checkpoint although settings or code have changed since; what is
+            given now counts.
     """
 
     folder: str = "runs"
@@ -45,6 +45,7 @@ class RunOptions:
     wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
     project: str = "lightning_gans"
     group: str | None = None
+    force: bool = False
 
 
 def claim(folder: Path) -> Path:
@@ -76,16 +77,10 @@ def discard_unstarted(run: Path) -> None:
         shutil.rmtree(run)
 
 
-def latest_checkpoint(folder: Path) -> Path:
-    """The youngest last.ckpt among the versions in ``folder``.
-
-    Raises:
-        InputError: There is none.
-    """
-    found = sorted(folder.glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise InputError(f"--ckpt_path last: there is no {folder}/*/{LAST} to go on from")
-    return found[-1]
+def runs_of(experiment: Path) -> list[Path]:
+    """The run folders of an experiment, the latest first."""
+    found = [path for path in experiment.glob("version_*") if path.name[8:].isdigit()]
+    return sorted(found, key=lambda path: int(path.name[8:]), reverse=True)
 
 
 def run_of(checkpoint: Path) -> Path | None:

@@ -7,6 +7,8 @@ from typing import Any
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lightning_gans.callbacks.origin import origin
+
 __all__ = ["RunConfig"]
 
 
@@ -39,3 +41,4 @@ class RunConfig(Callback):
     ) -> None:
         """Keep what is needed to build the model again, as text and numbers."""
         checkpoint["config"] = yaml.safe_load(self.text)
+        checkpoint["origin"] = origin()

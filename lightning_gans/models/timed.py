@@ -1,11 +1,12 @@
 """The time of a training run: counted once a batch, saved with the random numbers' state."""
 
 import math
+import random
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
-from torch import Tensor
 
 from lightning_gans.types import Clock
 
@@ -25,7 +26,7 @@ class Timed(LightningModule):
         super().__init__()
         self.batches_seen = self.samples_seen = 0
         self.seed = 0
-        self._rng_state: dict[str, Tensor] | None = None
+        self._rng_state: dict[str, Any] | None = None
 
     plain = frozenset({"_current_fx_name", "batches_seen", "samples_seen"})
     """Attributes set on every batch that are never parameters, buffers or modules."""
@@ -69,6 +70,10 @@ class Timed(LightningModule):
         """Go on with the random numbers of the run that is resumed."""
         if self._rng_state is not None:
             torch.set_rng_state(self._rng_state["cpu"].cpu())
+            version, words, gauss = self._rng_state["python"]
+            random.setstate((version, tuple(words), gauss))
+            name, keys, *rest = self._rng_state["numpy"]
+            np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
             if self.device.type == "cuda" and "cuda" in self._rng_state:
                 torch.cuda.set_rng_state(self._rng_state["cuda"].cpu(), self.device)
             self._rng_state = None
@@ -88,7 +93,14 @@ class Timed(LightningModule):
             "samples_seen": self.samples_seen,
             "seed": self.seed,
         }
-        checkpoint["rng_state"] = {"cpu": torch.get_rng_state()}
+        name, keys, *rest = np.random.get_state()
+        version, words, gauss = random.getstate()
+        checkpoint["rng_state"] = {
+            "cpu": torch.get_rng_state(),
+            # Plain numbers: anything else would have to be unpickled.
+            "python": [version, list(words), gauss],
+            "numpy": [name, keys.tolist(), *rest],
+        }
         if self.device.type == "cuda":
             checkpoint["rng_state"]["cuda"] = torch.cuda.get_rng_state(self.device)
 

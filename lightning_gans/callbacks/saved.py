@@ -1,0 +1,107 @@
+"""Checkpoint files: written whole or not at all, read without running what is in them."""
+
+import os
+import pickle
+import warnings
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+
+from lightning_gans.errors import InputError, Interrupted
+
+__all__ = ["check_weights", "newest_whole", "read_checkpoint", "write_checkpoint"]
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint of ours: tensors, numbers and text; code in it is refused.
+
+    Raises:
+        InputError: The file is missing, truncated, holds code, or is no checkpoint of ours.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no checkpoint {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path} is refused: it is not a checkpoint of tensors, numbers and text alone, "
+            "and anything else in it could run code"
+        ) from error
+    except Exception as error:  # a damaged file fails wherever its bytes are first used
+        raise InputError(f"{path} is truncated or not a checkpoint") from error
+    if not isinstance(content, dict) or not {"config", "clock", "state_dict"} <= content.keys():
+        raise InputError(f"{path} is not a checkpoint of lightning_gans: it holds no config")
+    return content
+
+
+def check_weights(path: Path, content: dict[str, Any], module: LightningModule) -> None:
+    """Refuse weights that ``module`` cannot take.
+
+    Raises:
+        InputError: The checkpoint is of another model.
+    """
+    model = content["config"]["model"]["class_path"]
+    theirs = {name: tuple(tensor.shape) for name, tensor in content["state_dict"].items()}
+    ours = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    wrong = [name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]
+    if wrong:
+        first = min(wrong)
+        raise InputError(
+            f"{path} is of another model ({model}): {first} is {theirs.get(first, 'missing')} "
+            f"there and {ours.get(first, 'missing')} here ({len(wrong)} tensors differ)"
+        )
+
+
+def newest_whole(paths: Iterable[Path]) -> Path | None:
+    """The youngest of the checkpoints that can be read; says which were refused."""
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            read_checkpoint(path)
+        except InputError as error:
+            warnings.warn(f"{error}; looking for an older one", stacklevel=2)
+        else:
+            return path
+    return None
+
+
+def write_checkpoint(trainer: Trainer, path: Path) -> None:
+    """Write what ``trainer`` stands at to ``path``; a crash on the way leaves what was there.
+
+    The file is read back, each part against its checksum, before it takes its place.
+
+    Raises:
+        Interrupted: It cannot be written, e.g. because the disk is full.
+    """
+    partial = path.with_name(f".{path.name}.tmp")
+    try:
+        trainer.save_checkpoint(partial, weights_only=False)
+        if trainer.is_global_zero:
+            _settle_on_disk(partial, path)
+    # torch reports a file that grows no more as a RuntimeError of its own.
+    except (OSError, RuntimeError, zipfile.BadZipFile) as error:
+        partial.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        kept = sorted(file.name for file in path.parent.glob("*.ckpt"))
+        raise Interrupted(
+            f"{path} cannot be written ({reason}), so training stops after batch "
+            f"{trainer.global_step}; whole checkpoints there: {', '.join(kept) or 'none'}. Make "
+            "room, and go on with --resume auto"
+        ) from error
+
+
+def _settle_on_disk(partial: Path, path: Path) -> None:
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    with zipfile.ZipFile(partial) as archive:
+        if damaged := archive.testzip():
+            raise zipfile.BadZipFile(f"{damaged} was not written as it is")
+    os.replace(partial, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name, too
+    finally:
+        os.close(folder)
