@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from jsonargparse import ArgumentParser
 from omegaconf import OmegaConf
@@ -16,7 +17,7 @@ from lightning_gans.callbacks import read_checkpoint
 from lightning_gans.errors import InputError
 from lightning_gans.paths import CONFIGS
 
-__all__ = ["config_files", "refuse_automatic", "refuse_foreign", "with_configs"]
+__all__ = ["config_files", "precision_of", "refuse_automatic", "refuse_foreign", "with_configs"]
 
 _PARTS = (
     "model",
@@ -52,6 +53,14 @@ def refuse_automatic(trainer: dict[str, Any]) -> None:
     for theirs, (unset, ours) in _OURS_INSTEAD.items():
         if trainer[theirs] != unset:
             raise InputError(f"--trainer.{theirs} does not know turns; use --{ours}")
+
+
+def precision_of(given: Any, accelerator: Any) -> Any:
+    """The Trainer's precision; where none is ``given``, bf16-mixed on GPUs that have it."""
+    if given is not None or accelerator not in ("auto", "gpu", "cuda"):
+        return given
+    bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16-mixed" if bf16 else "32-true"
 
 
 def refuse_foreign(config: Any, checkpoint: Path) -> None:

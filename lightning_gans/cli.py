@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from jsonargparse import set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -19,7 +18,7 @@ import lightning_gans.callbacks as callbacks
 import lightning_gans.data  # noqa: F401  short class names are those of imported modules
 import lightning_gans.networks
 import lightning_gans.schedules  # noqa: F401
-from lightning_gans.arguments import config_files, refuse_automatic, with_configs
+from lightning_gans.arguments import config_files, precision_of, refuse_automatic, with_configs
 from lightning_gans.data import Data
 from lightning_gans.errors import InputError
 from lightning_gans.messages import Parser, cause_of, quieten
@@ -31,7 +30,7 @@ from lightning_gans.runs import RunOptions, claim, discard_unstarted, run_of
 __all__ = ["CLI", "run"]
 
 set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
-_REPORTING = ("samples", "modes", "quality", "gradients", "checkpoints")
+_REPORTING = ("samples", "modes", "quality", "gradients")
 
 
 class CLI(LightningCLI):
@@ -95,20 +94,12 @@ class CLI(LightningCLI):
         if Path(config.run.experiment).name != config.run.experiment:
             raise InputError(f"--run.experiment {config.run.experiment!r} must be a plain name")
         self._experiment = Path(config.run.folder) / config.run.experiment
-        if (given := config.get("ckpt_path")) in ("last", "auto"):
+        if config.get("ckpt_path") in ("last", "auto"):
             beside = Path(self._files[0]).parent if self._files else Path()
-            run = beside if any(beside.glob("checkpoints/*.ckpt")) else None
-            found = checkpoint_meant(given, self._experiment, run)
-            config.ckpt_path = None if found is None else str(found)
-        if config.trainer.precision is None and config.trainer.accelerator in (
-            "auto",
-            "gpu",
-            "cuda",
-        ):
-            bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(
-                including_emulation=False
-            )
-            config.trainer.precision = "bf16-mixed" if bf16 else "32-true"
+            config.ckpt_path = checkpoint_meant(config.ckpt_path, self._experiment, beside)
+        config.trainer.precision = precision_of(
+            config.trainer.precision, config.trainer.accelerator
+        )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The Trainer, for ``fit`` with a run folder and what is written there."""
@@ -132,14 +123,15 @@ class CLI(LightningCLI):
         # A config starts a run; where and whether one goes on is said each time.
         settings.ckpt_path, settings.run.force = None, False
         self._settings = self._parser("fit").dump(settings, skip_none=False)
+        reporting = [self._get(self.config_init, part) for part in _REPORTING] + progress
         parts = [
             callbacks.RunConfig(self._settings),
             callbacks.Resumed(),
-            # Checkpoints after what reports, so that they find the rows of their batch there.
-            *(self._get(self.config_init, part) for part in _REPORTING),
-            *progress,
+            *reporting,
+            # After what reports, so that they find the rows of their batch there.
+            self._get(self.config_init, "checkpoints"),
         ]
-        return self._instantiate_trainer(config, [callbacks.Together(parts)])
+        return self._instantiate_trainer(config, [callbacks.Together(parts, reporting)])
 
     def _run_folder(self) -> Path:
         """That of the checkpoint that is gone on from, else a new one."""

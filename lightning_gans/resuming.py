@@ -20,34 +20,33 @@ def spelled_out(args: list[str]) -> list[str]:
     return [plain.get(name, name) + equals + value for name, equals, value in names]
 
 
-def checkpoint_meant(given: str, experiment: Path, run: Path | None) -> Path | None:
+def checkpoint_meant(given: str, experiment: Path, beside: Path) -> str | None:
     """The checkpoint that ``last`` or ``auto`` means; a damaged one gives way to an older one.
 
-    ``last`` is the youngest of ``run``, or without one of all runs of the experiment. ``auto`` is
-    that of the experiment's latest run, and None if that has none: then a new run starts.
+    ``last`` is the youngest of all runs of the experiment, ``auto`` that of its latest run; where
+    the config given is a run's own, both mean that run.
 
     Args:
         given: The former or the latter.
         experiment: Its folder.
-        run: The run folder whose config was given, if one was.
+        beside: The folder that the config lies in.
+
+    Returns:
+        Its path; None if ``auto`` finds none: then a new run starts.
 
     Raises:
         InputError: ``last`` finds none, or all that there are are damaged.
     """
-    if run is None and given == "last":
-        folders, place = runs_of(experiment), f"{experiment}/*"
-    else:
-        folders = runs_of(experiment)[:1] if run is None else [run]
-        place = str(folders[0] if folders else experiment)
+    folders = runs_of(experiment)[: 1 if given == "auto" else None]
+    if any(beside.glob("checkpoints/*.ckpt")):
+        folders = [beside]
     there = [path for folder in folders for path in folder.glob("checkpoints/*.ckpt")]
     found = newest_whole(there)
     if found is None and there:
-        raise InputError(f"all {len(there)} checkpoints in {place}/checkpoints are damaged")
+        raise InputError(f"{', '.join(map(str, there))}: none of the checkpoints can be read")
     if found is None and given == "last":
-        raise InputError(
-            f"--ckpt_path last: there is no {place}/checkpoints/last.ckpt to go on from"
-        )
-    return found
+        raise InputError(f"--ckpt_path last: there is no {experiment}/*/checkpoints/last.ckpt")
+    return None if found is None else str(found)
 
 
 def check_origin(

@@ -151,6 +151,7 @@ def test_a_learning_rate_changed_on_resume_is_used(trained, lightning):
         "--ckpt_path=last",
         "--trainer.max_epochs=3",
         rate,
+        "--force",
     )
     assert answer.code == 0, answer.err
     states = load(trained / "checkpoints/final.ckpt")["optimizer_states"]
@@ -338,6 +339,7 @@ def test_what_the_user_says_wins_over_the_checkpoint(trained, lightning):
         "--ckpt_path=last",
         "--trainer.max_epochs=3",
         "--model.init_args.objective=lightning_gans.objectives.hinge",
+        "--force",
     )
     assert answer.code == 0, answer.err
     assert "objectives.hinge" in (trained / "config_from_00000006.yaml").read_text()

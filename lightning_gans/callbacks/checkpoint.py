@@ -92,6 +92,7 @@ class Checkpoints(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save final.ckpt, which is last.ckpt too."""
         self._save(trainer, "final.ckpt", also_last=True)
+        (self.folder / "previous.ckpt").unlink(missing_ok=True)
         if self.best is not None and trainer.is_global_zero:
             print(self.best.in_words(trainer, self.folder / "best.ckpt"))
 

@@ -41,6 +41,7 @@ class Evaluations(Callback, ABC):
         self.every_n_epochs = every_n_epochs
         self.report = ""
         self._evaluated_at = -1
+        self._before: dict[str, Any] | None = None
 
     @property
     @abstractmethod
@@ -66,9 +67,6 @@ class Evaluations(Callback, ABC):
         self._pictures = self._run / self.name
         self._pictures.mkdir(exist_ok=True)
         self._records = Records(self._run / f"{self.name}.jsonl")
-        for logger in trainer.loggers:
-            if isinstance(logger, RunLogger) and trainer.is_global_zero:
-                logger.metrics.go_back_to(trainer.global_step)
         seen = pl_module.samples_seen
         # The row at the end of a run that now goes on was out of turn.
         self._records.keep(lambda row: row["samples_seen"] <= seen and not row["extra"])
@@ -102,8 +100,13 @@ class Evaluations(Callback, ABC):
         return on_time and self._evaluated_at != pl_module.batches_seen
 
     def _evaluate(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # What is saved in the middle of an evaluation must begin with it again.
+        self._before = self.state()
         self._evaluated_at = pl_module.batches_seen
-        self.evaluate(trainer, pl_module, extra=False)
+        try:
+            self.evaluate(trainer, pl_module, extra=False)
+        finally:
+            self._before = None
 
     def record(
         self,
@@ -148,7 +151,7 @@ class Evaluations(Callback, ABC):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Add when the last evaluation was, and what follows from those before."""
-        checkpoint[self.name] = self.state()
+        checkpoint[self.name] = self._before or self.state()
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]

@@ -1,5 +1,7 @@
 """What keeps Lightning's cost a batch near that of a loop written by hand."""
 
+import os
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -21,20 +23,50 @@ class NoProfiler(PassThroughProfiler):
         return _NOTHING
 
 
+class _Guard:
+    """Inside, a failure of what ``name`` reports is told once for each kind, and not raised."""
+
+    def __init__(self, name: str, failed: set[str]) -> None:
+        self.name, self.failed = name, failed
+
+    def __enter__(self) -> None:
+        """Nothing."""
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> bool:
+        """Whether ``error`` is one to go on after."""
+        if not isinstance(error, Exception) or os.environ.get("LIGHTNING_GANS_DEBUG"):
+            return False
+        told = f"{self.name} failed ({type(error).__name__}: {error})"
+        if told not in self.failed:
+            self.failed.add(told)
+            warnings.warn(
+                f"{told}; training goes on without it. LIGHTNING_GANS_DEBUG=1 stops there and "
+                "shows where",
+                stacklevel=2,
+            )
+        return True
+
+
 class Together(Callback):
     """Several callbacks as one: Lightning calls eight hooks of every callback on every batch.
 
     Args:
         parts: Called in this order, for the hooks that are named here.
+        reporting: Those of them that only tell of training: one that fails is named, once, and
+            training goes on.
     """
 
-    def __init__(self, parts: Sequence[Callback]) -> None:
-        self.parts = parts
+    def __init__(self, parts: Sequence[Callback], reporting: Sequence[Callback] = ()) -> None:
+        self.parts, self.reporting = parts, reporting
+        self._failed: set[str] = set()
         # On every batch only those are asked that have something to do.
         self._before_step, self._after_batch = (
             [part for part in parts if getattr(type(part), hook) is not getattr(Callback, hook)]
             for hook in ("on_before_optimizer_step", "on_train_batch_end")
         )
+
+    def _guarded(self, part: Callback) -> AbstractContextManager:
+        return _Guard(type(part).__name__, self._failed) if part in self.reporting else _NOTHING
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Before anything else."""
@@ -44,14 +76,16 @@ class Together(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Before the first batch."""
         for part in self.parts:
-            part.on_train_start(trainer, pl_module)
+            with self._guarded(part):
+                part.on_train_start(trainer, pl_module)
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
         """Before each move of a player."""
         for part in self._before_step:
-            part.on_before_optimizer_step(trainer, pl_module, optimizer)
+            with self._guarded(part):
+                part.on_before_optimizer_step(trainer, pl_module, optimizer)
 
     def on_train_batch_end(
         self,
@@ -63,17 +97,20 @@ class Together(Callback):
     ) -> None:
         """After each batch."""
         for part in self._after_batch:
-            part.on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+            with self._guarded(part):
+                part.on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After each epoch."""
         for part in self.parts:
-            part.on_train_epoch_end(trainer, pl_module)
+            with self._guarded(part):
+                part.on_train_epoch_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After the last batch."""
         for part in self.parts:
-            part.on_train_end(trainer, pl_module)
+            with self._guarded(part):
+                part.on_train_end(trainer, pl_module)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]

@@ -49,6 +49,10 @@ class Samples(Callback):
             if count >= self.n:
                 break
         self._draw(torch.cat(real)[: self.n], self._folder / "real.png")
+        epoch, into = divmod(pl_module.batches_seen, int(trainer.num_training_batches))
+        if epoch and not into and epoch % self.every_n_epochs == 0:
+            # Stopped between an epoch's last batch and its end.
+            self._write(trainer, pl_module, epoch)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A grid when its epoch has come, the curves when time has passed."""
