@@ -229,7 +229,8 @@ def test_a_checkpoint_of_another_model_is_refused(trained, lightning):
     assert "is of another model" in answer.err and "layers.0.weight" in answer.err
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_go_on(asked, tmp_path):
     command = [
         sys.executable,
         "-m",
@@ -248,11 +249,11 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
         samples = tmp_path / "dcgan/version_0/samples"
         while not list(samples.glob("epoch*")) and process.poll() is None:
             time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(asked)
         said, _ = process.communicate()
-    assert process.returncode == 128 + signal.SIGINT, said
+    assert process.returncode == 128 + asked, said
     assert "Traceback" not in said
-    assert "--resume last" in said and "stopped by SIGINT after batch" in said
+    assert "--resume last" in said and f"stopped by {asked.name} after batch" in said
     checkpoint = tmp_path / "dcgan/version_0/checkpoints/last.ckpt"
     content = torch.load(checkpoint, weights_only=True)
     assert content["clock"]["batches_seen"] == content["global_step"] > 0

@@ -85,6 +85,7 @@ def test_another_seed_gives_other_weights(trained, lightning):
 
 
 LONG = [*TINY_IMAGES, "--trainer.limit_train_batches=7", "--trainer.log_every_n_steps=3"]
+LONG += ["--trainer.check_val_every_n_epoch=1"]
 
 
 @pytest.fixture

@@ -42,6 +42,9 @@ class Model(Timed, ABC):
         """Refuse data whose shape the model does not make."""
         check_shape(self.event_shape, self.trainer.datamodule)
 
+    def on_validation_model_zero_grad(self) -> None:
+        """Nothing: gradients that are gathered over a window must survive a validation in it."""
+
     @property
     def diverged(self) -> str | None:
         """Why training should stop, if it should."""
