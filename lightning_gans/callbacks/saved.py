@@ -2,7 +2,7 @@
 
 import os
 import pickle
-import warnings
+import sys
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -62,7 +62,7 @@ def newest_whole(paths: Iterable[Path]) -> Path | None:
         try:
             read_checkpoint(path)
         except InputError as error:
-            warnings.warn(f"{error}; looking for an older one", stacklevel=2)
+            print(f"warning: {error}; looking for an older one", file=sys.stderr)
         else:
             return path
     return None
