@@ -60,6 +60,11 @@ class LatentGame(Game):
             self._average_of_generator.update(decay)
             self._averaged_at = seen
 
+    @property
+    def sampled(self) -> Generator:
+        """The network that is sampled from: the average, if there is one."""
+        return self.generator if self.generator_ema is None else self.generator_ema
+
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """``n`` events (n, *event_shape) of the averaged generator, if there is one.
@@ -71,7 +76,7 @@ class LatentGame(Game):
             n: Number of events.
             generator: Source of the latents, on the CPU; None draws from the global one.
         """
-        network = self.generator if self.generator_ema is None else self.generator_ema
+        network = self.sampled
         training = network.training
         network.eval()
         latents = torch.randn(n, network.latent_dim, generator=generator, dtype=torch.float32)

@@ -68,11 +68,16 @@ class Likelihood(Model):
         """Log-densities (batch,) of real events, and their labels (batch,)."""
         events, labels = batch
         events = self.continuous(events, Stream.EVALUATION, batch_idx)
-        return {"log_prob": self.log_prob(events), "labels": labels}
+        return {"log_prob": self.evaluate(events, "predict", batch_idx), "labels": labels}
+
+    def evaluate(self, events: Events, split: str, batch_idx: int) -> Float[Tensor, " batch"]:
+        """The log-densities (batch,) that are reported of ``split``: val, test or predict."""
+        return self.log_prob(events)
 
     def _evaluate(self, batch: tuple[Tensor, Tensor], batch_idx: int, split: str) -> None:
         events, _ = batch
-        nats = -self.log_prob(self.continuous(events, Stream.EVALUATION, batch_idx)).mean()
+        seen = self.continuous(events, Stream.EVALUATION, batch_idx)
+        nats = -self.evaluate(seen, split, batch_idx).mean()
         if not nats.isfinite():
             raise Diverged(f"the log-likelihood of the {split} events is {-nats.item()}")
         self.log(f"{split}/nll", nats, batch_size=len(events))
