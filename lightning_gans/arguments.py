@@ -27,6 +27,7 @@ _PARTS = (
     "samples",
     "modes",
     "quality",
+    "reconstructions",
     "gradients",
     "checkpoints",
     "ckpt_path",

@@ -10,6 +10,7 @@ from lightning_gans.callbacks.pictures import draw_grid, picture_of
 from lightning_gans.callbacks.predictions import Predictions
 from lightning_gans.callbacks.progress import Progress
 from lightning_gans.callbacks.quality import QualityMetrics
+from lightning_gans.callbacks.reconstructions import Reconstructions
 from lightning_gans.callbacks.samples import Samples
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Predictions",
     "Progress",
     "QualityMetrics",
+    "Reconstructions",
     "RunConfig",
     "RunLogger",
     "Samples",
