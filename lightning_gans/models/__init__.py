@@ -4,6 +4,7 @@ from lightning_gans.models.game import Game
 from lightning_gans.models.gan import GAN
 from lightning_gans.models.model import Model
 from lightning_gans.models.presets import DRAGAN, GEAN, LSGAN, R3GAN, SNGAN, WGAN, WGANGP
+from lightning_gans.models.two_stage import TwoStageVAE
 from lightning_gans.models.vae import VAE
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "WGANGP",
     "Game",
     "Model",
+    "TwoStageVAE",
 ]

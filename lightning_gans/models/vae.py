@@ -33,7 +33,7 @@ from lightning_gans.types import (
     Turn,
 )
 
-__all__ = ["VAE", "Observed"]
+__all__ = ["VAE", "Observed", "drawn"]
 
 _ROWS = 512
 """Latents that are decoded at once."""
@@ -67,6 +67,11 @@ class Observed(Generator):
     def log_prob(self, events: Events, latents: Latents) -> Float[Tensor, " batch"]:
         """Log p(x | z) (batch,) of events at their latents, in 32 bits at least."""
         return self.law.log_prob(events, _wide(self.decoder(latents)))
+
+
+def drawn(mean: Latents, log_variance: Latents, noise: Tensor) -> Tensor:
+    """Latents of a posterior (..., latent), from noise N(0, I) (Kingma and Welling, 2014)."""
+    return mean + noise * (0.5 * log_variance).exp()
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -181,6 +186,12 @@ class VAE(Likelihood, LatentGame):
         super().setup(stage)
         self.generator.law.check(self.trainer.datamodule.bin_width)
 
+    @property
+    def protocol(self) -> str:
+        """With what was binarised, and how tight the bound is."""
+        told = (super().protocol, self.generator.law.told, f"by {self.test_samples} samples of q")
+        return ", ".join(part for part in told if part)
+
     def continuous(self, events: Events, stream: Stream, *keys: int) -> Events:
         """``events`` as the likelihood sees them: with noise, binarised, or as they are."""
         events = super().continuous(events, stream, *keys)
@@ -207,14 +218,16 @@ class VAE(Likelihood, LatentGame):
         """The mean loss () of both players on a round at the present weights."""
         mean, log_variance = self.posterior(played.events)
         noise = self.latents(played.batch_size, played.batch)[played.part]
-        latents = mean + noise * (0.5 * log_variance).exp()
+        latents = drawn(mean, log_variance, noise)
         missed = -self.generator.log_prob(played.events, latents).mean()
         kl = kl_to_prior(mean, log_variance)
         self._told.append(torch.stack((missed, kl.sum(1).mean())).detach())
         return missed + self._beta * free_bits(kl, self.free_bits)
 
     def told(self) -> dict[str, float]:
-        """The negative evidence lower bound, and its divergence; in windows of the whole time."""
+        """The negative evidence lower bound, and its divergence."""
+        if not self._told:
+            return {}
         missed, kl = torch.stack(self._told).mean(0).tolist()
         self._told = []
         return {"train/nll": missed + kl, "train/kl": kl}
@@ -242,13 +255,13 @@ class VAE(Likelihood, LatentGame):
             source: Of the samples, on the CPU; None draws from the global one.
         """
         mean, log_variance = self.posterior(events)
-        deviation, decoder = (0.5 * log_variance).exp(), self.sampled
+        decoder = self.sampled
         at_once = max(1, _ROWS // len(events))
         weights = []
         for start in range(0, samples, at_once):
             k = min(at_once, samples - start)
             noise = torch.randn(k, *mean.shape, generator=source).to(mean)
-            latents = mean + noise * deviation
+            latents = drawn(mean, log_variance, noise)
             ratio = latent_log_ratio(latents, noise, log_variance)
             given = decoder.log_prob(
                 events.repeat(k, *[1] * (events.ndim - 1)), latents.flatten(0, 1)
@@ -267,7 +280,7 @@ class VAE(Likelihood, LatentGame):
         """
         mean, log_variance = self.posterior(events)
         noise = torch.randn(mean.shape, generator=source).to(mean)
-        latents = mean + noise * (0.5 * log_variance).exp()
+        latents = drawn(mean, log_variance, noise)
         return self.sampled.log_prob(events, latents) - kl_to_prior(mean, log_variance).sum(1)
 
     def evaluate(self, events: Events, split: str, batch_idx: int) -> Float[Tensor, " batch"]:

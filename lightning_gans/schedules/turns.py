@@ -14,6 +14,7 @@ __all__ = [
     "Phased",
     "Schedule",
     "Simultaneous",
+    "Stages",
     "Window",
 ]
 
@@ -219,3 +220,27 @@ class Phased(_OfTwo):
             * batches
             * generator_lr
         )
+
+
+@dataclass(frozen=True)
+class Stages(Schedule):
+    """The encoder and the decoder to the end, then a second pair (Dai and Wipf, 2019).
+
+    Args:
+        epochs: Of the first stage.
+
+    Raises:
+        InputError: It is below 1.
+    """
+
+    epochs: int
+
+    def __post_init__(self) -> None:
+        """Refuse a second stage without a first."""
+        _at_least_one(self, "epochs")
+
+    def __call__(self, clock: Clock) -> tuple[Turn, ...]:
+        """(E D), then (E2 D2)."""
+        if clock.epoch < self.epochs:
+            return (("encoder", "decoder"),)
+        return (("second_encoder", "second_decoder"),)
