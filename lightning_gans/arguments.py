@@ -28,6 +28,7 @@ _PARTS = (
     "samples",
     "modes",
     "quality",
+    "reconstructions",
     "gradients",
     "checkpoints",
     "ckpt_path",

@@ -30,7 +30,8 @@ from lightning_gans.runs import RunOptions, claim, discard_unstarted, run_of
 __all__ = ["CLI", "run"]
 
 set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
-_REPORTING = ("samples", "modes", "quality", "gradients")
+_EVALUATING = ("modes", "quality", "reconstructions")
+_REPORTING = ("samples", *_EVALUATING, "gradients")
 
 
 class CLI(LightningCLI):
@@ -76,6 +77,7 @@ class CLI(LightningCLI):
         parser.add_lightning_class_args(callbacks.Samples, "samples")
         parser.add_lightning_class_args(callbacks.ModeDiagnostics, "modes")
         parser.add_lightning_class_args(callbacks.QualityMetrics, "quality")
+        parser.add_lightning_class_args(callbacks.Reconstructions, "reconstructions")
         parser.add_lightning_class_args(callbacks.Gradients, "gradients")
         parser.add_lightning_class_args(callbacks.Checkpoints, "checkpoints")
 
@@ -211,7 +213,7 @@ class CLI(LightningCLI):
             print(
                 f"nobody moved on the last {window.filled} batches, of a window of {window.batches}"
             )
-        for part in (self._get(self.config_init, name) for name in ("modes", "quality")):
+        for part in (self._get(self.config_init, name) for name in _EVALUATING):
             print(part.report, end="\n" if part.report else "")
         final = Path(self.trainer.log_dir) / "checkpoints/final.ckpt"
         print(f"{model.batches_seen} batches, {model.samples_seen} samples seen; draw with:")

@@ -18,7 +18,9 @@ from lightning_gans.errors import InputError
 __all__ = [
     "Augmentation",
     "Clock",
+    "Decoder",
     "Discriminator",
+    "Encoder",
     "Events",
     "Generative",
     "Generator",
@@ -120,6 +122,54 @@ class Discriminator(nn.Module, ABC):
     @abstractmethod
     def forward(self, events: Events) -> Logits:
         """Logits of packs of neighbouring ``events`` being real; no sigmoid."""
+
+
+class Encoder(nn.Module, ABC):
+    """A network from events (batch, *event_shape) to the law of each one's latents.
+
+    Args:
+        latent_dim: Size of the latents.
+
+    Raises:
+        InputError: It is below 1.
+    """
+
+    event_shape: tuple[int, ...]
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        if latent_dim < 1:
+            raise InputError(f"latent_dim is {latent_dim}; it must be at least 1")
+        self.latent_dim = latent_dim
+
+    @abstractmethod
+    def forward(self, events: Events) -> tuple[Latents, Latents]:
+        """Mean and logarithm of the variance of each latent, both (batch, latent_dim)."""
+
+
+class Decoder(nn.Module, ABC):
+    """A network from latents to what an observation needs to know of each value of an event.
+
+    Args:
+        latent_dim: Size of the latents.
+        outputs: Numbers for each value: 1, or 2 where the decoder says scales, too.
+
+    Raises:
+        InputError: One is below 1.
+    """
+
+    event_shape: tuple[int, ...]
+
+    def __init__(self, latent_dim: int, outputs: int = 1) -> None:
+        super().__init__()
+        for name, size in {"latent_dim": latent_dim, "outputs": outputs}.items():
+            if size < 1:
+                raise InputError(f"{name} is {size}; it must be at least 1")
+        self.latent_dim, self.outputs = latent_dim, outputs
+
+    @abstractmethod
+    def forward(self, latents: Latents) -> Float[Tensor, "batch outputs *event"]:
+        """What is said of each value, without bounds: (batch, outputs, *event_shape)."""
 
 
 class Augmentation(nn.Module, ABC):

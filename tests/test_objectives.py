@@ -9,6 +9,7 @@ from torch.testing import assert_close
 
 import lightning_gans.objectives as objectives
 from lightning_gans.models.checks import compares_logits
+from lightning_gans.objectives import adversarial
 from lightning_gans.types import InputError
 
 REAL = torch.tensor([-1.5, 0.0, 0.3, 2.0], dtype=torch.float64)
@@ -17,10 +18,6 @@ FAKE = torch.tensor([0.7, -2.0, 0.0, 1.1], dtype=torch.float64)
 
 def sigmoid(x):
     return 1 / (1 + (-x).exp())
-
-
-def is_penalty(found):
-    return inspect.isclass(found) and issubclass(found, objectives.Penalty)
 
 
 TEXTBOOK = {
@@ -65,8 +62,7 @@ TEXTBOOK = {
     ),
 }
 
-PENALTIES = [name for name in objectives.__all__ if is_penalty(getattr(objectives, name))]
-ALL = [name for name in objectives.__all__ if name not in PENALTIES]
+ALL = [name for name in adversarial.__all__ if name != "Configured"]
 
 
 def of(name):

@@ -11,6 +11,7 @@ from lightning_gans.callbacks.pictures import draw_grid, picture_of
 from lightning_gans.callbacks.predictions import Predictions
 from lightning_gans.callbacks.progress import Progress
 from lightning_gans.callbacks.quality import QualityMetrics
+from lightning_gans.callbacks.reconstructions import Reconstructions
 from lightning_gans.callbacks.resumed import Resumed
 from lightning_gans.callbacks.samples import Samples
 from lightning_gans.callbacks.saved import check_weights, newest_whole, read_checkpoint
@@ -23,6 +24,7 @@ __all__ = [
     "Predictions",
     "Progress",
     "QualityMetrics",
+    "Reconstructions",
     "Resumed",
     "RunConfig",
     "RunLogger",

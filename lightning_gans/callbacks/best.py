@@ -20,7 +20,7 @@ _HIGHER = (
 )
 _LOWER = (
     *("fd_", "kd_", "mifd_", "reverse_kl", "forward_kl", "js", "total_variation"),
-    *("most_served", "ndb", "duplicates"),
+    *("most_served", "ndb", "duplicates", "nll", "bits_per_dimension"),
 )
 _TOWARDS = {"density": 1.0, "coverage": 1.0, "c_t": 0.0, "spread": 1.0}
 _WHOLE = {"fid": 1, "kid": 1, "mifid": 1, "is": -1}

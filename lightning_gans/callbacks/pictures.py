@@ -44,10 +44,10 @@ def draw_points(points: Tensor, path: Path) -> None:
 
 
 def draw_curves(metrics: MetricsFile, path: Path) -> None:
-    """Write every logged loss over samples seen, training and held-out side by side."""
+    """Write every logged loss and likelihood over samples seen, training beside held-out."""
     from matplotlib.figure import Figure
 
-    names = [name for name in metrics.columns if re.fullmatch("(train|val)/.*_loss", name)]
+    names = [name for name in metrics.columns if re.fullmatch("(train|val)/(.*_loss|nll)", name)]
     splits = sorted({name.split("/")[0] for name in names})
     if not splits:
         return

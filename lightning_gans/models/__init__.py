@@ -4,5 +4,20 @@ from lightning_gans.models.game import Game
 from lightning_gans.models.gan import GAN
 from lightning_gans.models.model import Model
 from lightning_gans.models.presets import DRAGAN, GEAN, LSGAN, R3GAN, SNGAN, WGAN, WGANGP
+from lightning_gans.models.two_stage import TwoStageVAE
+from lightning_gans.models.vae import VAE
 
-__all__ = ["DRAGAN", "GAN", "GEAN", "LSGAN", "R3GAN", "SNGAN", "WGAN", "WGANGP", "Game", "Model"]
+__all__ = [
+    "DRAGAN",
+    "GAN",
+    "GEAN",
+    "LSGAN",
+    "R3GAN",
+    "SNGAN",
+    "VAE",
+    "WGAN",
+    "WGANGP",
+    "Game",
+    "Model",
+    "TwoStageVAE",
+]

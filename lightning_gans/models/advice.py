@@ -25,7 +25,7 @@ def warn_of_rules(
         batches_planned: Batches at which training ends.
     """
     schedule = rules.schedule
-    if isinstance(schedule, Phased):
+    if isinstance(schedule, Phased) and "discriminator" in movers:  # who share a loss do not circle
         _warn_past_bound(schedule, movers, batches_per_epoch)
     start = Clock(batches_per_epoch=batches_per_epoch)
     window = schedule.window_at(start).batches

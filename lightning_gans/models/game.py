@@ -1,7 +1,7 @@
 """A game in turns: the base of every model. Who moves, how, and the counting of time."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from lightning_gans.models.mover import Mover
 from lightning_gans.models.rounds import Round, rounds_of
 from lightning_gans.models.rules import Rules
 from lightning_gans.models.statistics import Statistics
+from lightning_gans.models.team import Team
 from lightning_gans.types import InputError, Player, Turn
 
 __all__ = ["Game", "OptimizerFactory", "SchedulerFactory"]
@@ -35,6 +36,8 @@ class Game(Model, ABC):
 
     compares: bool
     """Whether some player's loss needs the real events in a turn after the first."""
+    shared: Sequence[tuple[Player, ...]] = ()
+    """Players that minimise the same loss: in one turn, one pass gives all their gradients."""
     at_hand: Round | None = None
     """The round whose generated events need not be made again."""
 
@@ -87,6 +90,10 @@ class Game(Model, ABC):
     @abstractmethod
     def end(self) -> None:
         """A batch has ended."""
+
+    def told(self) -> dict[str, float]:
+        """What else is logged with the losses, since the last time."""
+        return {}
 
     def configure_optimizers(self) -> list[dict[str, Any]]:
         """One optimizer a player, in the order of ``players``, and its scheduler, if any.
@@ -151,10 +158,10 @@ class Game(Model, ABC):
         self.rounds += rounds_of(events, self.batches_seen, self.rules.accumulate)
         self.begin(turns)
         if self.window.filled < self.window.batches:
-            self._gather([player for turn in turns for player in turn])
+            self._gather(turns)
         else:
             for turn in turns:
-                self.update(turn, self.movers)
+                self.update(*self._teamed(turn))
         self.end()
         for config in self.trainer.strategy.lr_scheduler_configs:
             config.scheduler.step()
@@ -164,10 +171,25 @@ class Game(Model, ABC):
         if (every := self.trainer.log_every_n_steps) and self.batches_seen % every == 0:
             self._log_losses()
 
-    def _gather(self, gathering: Sequence[Player]) -> None:
-        for player in gathering:
-            self.movers[player].gather()
-        if set(gathering) == self.movers.keys() or not self.compares:
+    def _teamed(self, turn: Turn) -> tuple[Turn, Mapping[Player, Mover | Team]]:
+        """``turn`` and everybody's moves; who share a loss move under the first one's name."""
+        moves: dict[Player, Mover | Team] = dict(self.movers)
+        for sharers in self.shared:
+            team = [player for player in turn if player in sharers]
+            movers = [self.movers[player] for player in team]
+            # Who has gathered more of the window than another needs a pass of its own.
+            if len(team) > 1 and len({mover.gathered for mover in movers}) == 1:
+                moves[team[0]] = Team(movers)
+                turn = tuple(player for player in turn if player not in team[1:])
+        return turn, moves
+
+    def _gather(self, turns: Sequence[Turn]) -> None:
+        for turn in turns:
+            together, moves = self._teamed(turn)
+            for player in together:
+                moves[player].gather()
+        gathering = {player for turn in turns for player in turn}
+        if gathering == self.movers.keys() or not self.compares:
             # Those who gather later need only these rounds' latents, which can be drawn again.
             for played in self.rounds:
                 played.events = None
@@ -202,7 +224,7 @@ class Game(Model, ABC):
         }
         if not metrics:  # a window is filling
             return
-        self.report(metrics)
+        self.report(metrics | self.told())
         for mover in self.movers.values():
             mover.losses.clear()
 

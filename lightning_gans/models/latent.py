@@ -60,6 +60,16 @@ class LatentGame(Game):
             self._average_of_generator.update(decay)
             self._averaged_at = seen
 
+    @property
+    def sampled(self) -> Generator:
+        """The network that is sampled from: the average, if there is one."""
+        return self.generator if self.generator_ema is None else self.generator_ema
+
+    def prior(self, n: int, generator: torch.Generator | None) -> Tensor:
+        """Latents (n, latent_dim) to sample from, drawn with ``generator`` on the CPU."""
+        latents = torch.randn(n, self.sampled.latent_dim, generator=generator, dtype=torch.float32)
+        return latents.to(next(self.sampled.parameters()))
+
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """``n`` events (n, *event_shape) of the averaged generator, if there is one.
@@ -71,11 +81,10 @@ class LatentGame(Game):
             n: Number of events.
             generator: Source of the latents, on the CPU; None draws from the global one.
         """
-        network = self.generator if self.generator_ema is None else self.generator_ema
+        network = self.sampled
         training = network.training
         network.eval()
-        latents = torch.randn(n, network.latent_dim, generator=generator, dtype=torch.float32)
-        latents = latents.to(next(network.parameters()))
+        latents = self.prior(n, generator)
         events = [network(part) for part in latents.split(_SAMPLE_CHUNK)]
         network.train(training)
         return torch.cat(events)

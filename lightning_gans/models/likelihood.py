@@ -45,6 +45,24 @@ class Likelihood(Model):
     def log_prob(self, events: Events) -> Float[Tensor, " batch"]:
         """Log-density (batch,) of ``events``, in nats, or a lower bound of it."""
 
+    @property
+    def protocol(self) -> str:
+        """What the reported likelihoods are of: scaling and noise are part of the number."""
+        width = self.trainer.datamodule.bin_width
+        if self.discrete:
+            return "of the probability of the values on their grid"
+        if width is None:
+            return "of the density of the values as they are"
+        half = width / 2
+        return (
+            f"of the density of values in [-1, 1], dequantised by noise U(-{half:.4f}, {half:.4f})"
+        )
+
+    def on_test_end(self) -> None:
+        """Say what the numbers of the test are of."""
+        if self.trainer.is_global_zero:
+            print(f"nll: nats an event, {self.protocol}")
+
     def continuous(self, events: Events, stream: Stream, *keys: int) -> Events:
         """``events``, dequantised by (``stream``, ``keys``) where they are on a grid.
 
@@ -68,11 +86,16 @@ class Likelihood(Model):
         """Log-densities (batch,) of real events, and their labels (batch,)."""
         events, labels = batch
         events = self.continuous(events, Stream.EVALUATION, batch_idx)
-        return {"log_prob": self.log_prob(events), "labels": labels}
+        return {"log_prob": self.evaluate(events, "predict", batch_idx), "labels": labels}
+
+    def evaluate(self, events: Events, split: str, batch_idx: int) -> Float[Tensor, " batch"]:
+        """The log-densities (batch,) that are reported of ``split``: val, test or predict."""
+        return self.log_prob(events)
 
     def _evaluate(self, batch: tuple[Tensor, Tensor], batch_idx: int, split: str) -> None:
         events, _ = batch
-        nats = -self.log_prob(self.continuous(events, Stream.EVALUATION, batch_idx)).mean()
+        seen = self.continuous(events, Stream.EVALUATION, batch_idx)
+        nats = -self.evaluate(seen, split, batch_idx).mean()
         if not nats.isfinite():
             raise Diverged(f"the log-likelihood of the {split} events is {-nats.item()}")
         self.log(f"{split}/nll", nats, batch_size=len(events))

@@ -59,6 +59,7 @@ class Mover(Move):
         skipped: Moves not made because the loss or the gradient was not finite.
         skipped_on_end: How many of them since the last move that was made.
         failed: Whether something was not finite in this window.
+        gathered: Rounds of this window whose gradients are there already.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Mover(Move):
         self.losses: list[float] = []
         self.skipped = self.skipped_on_end = 0
         self.failed = False
-        self._gathered = 0
+        self.gathered = 0
         self._loss: Tensor | float | None = None
 
     @property
@@ -91,33 +92,45 @@ class Mover(Move):
 
     def begin(self) -> None:
         """A new window begins; nothing is gathered yet."""
-        self._gathered, self.failed = 0, False
+        self.gathered, self.failed = 0, False
 
     def use_given_settings(self) -> None:
         """Let the optimizer go by what it was made with, whatever a checkpoint brought back."""
         for group, given in zip(self.optimizer.param_groups, self._given, strict=True):
             group.update(given)
 
-    def gather(self) -> None:
-        """Add the gradients of the rounds that are new; the player moves on a later batch."""
-        self._add(self._board.rounds[self._gathered :])
-        self._gathered = len(self._board.rounds)
+    def gather(self, partners: Sequence["Mover"] = ()) -> None:
+        """Add the gradients of the rounds that are new; the player moves on a later batch.
 
-    def backward(self) -> None:
-        """Set the gradients to the mean over the window, at all present weights."""
-        rounds = self._board.rounds[self._gathered :]
+        Args:
+            partners: Others that minimise the same loss and have gathered the same rounds: one
+                pass gives their gradients, too.
+        """
+        self._add(self._board.rounds[self.gathered :], partners)
+        for mover in (self, *partners):
+            mover.gathered, mover._loss = len(self._board.rounds), self._loss
+
+    def backward(self, partners: Sequence["Mover"] = ()) -> None:
+        """Set the gradients, those of ``partners`` too, to the mean over the window.
+
+        They are taken at all present weights; ``partners`` as in `gather`.
+        """
+        rounds = self._board.rounds[self.gathered :]
         # Begin where the player before ended: what that round generated need not be made again.
-        self._add(rounds[::-1] if rounds[-1] is self._board.at_hand else rounds)
-        self._gathered = 0
+        self._add(rounds[::-1] if rounds[-1] is self._board.at_hand else rounds, partners)
         if self._board.window.batches > 1:
             batches = len({played.batch for played in self._board.rounds})
-            torch._foreach_div_(self.gradients, batches)
+            for mover in (self, *partners):
+                torch._foreach_div_(mover.gradients, batches)
             self._loss /= batches
+        for mover in (self, *partners):
+            mover.gathered, mover._loss = 0, self._loss
 
-    def _add(self, rounds: list[Round]) -> None:
-        if not self._gathered:
+    def _add(self, rounds: list[Round], partners: Sequence["Mover"]) -> None:
+        parameters = self.parameters + [p for mover in partners for p in mover.parameters]
+        if not self.gathered:
             self._loss = None
-            for parameter in self.parameters:
+            for parameter in parameters:
                 parameter.grad = None
         for played in rounds:
             loss = self._weighted(played, attached=False)
@@ -125,8 +138,8 @@ class Mover(Move):
                 raise InputError(
                     f"the {self._player}'s loss does not depend on its weights: see model.objective"
                 )
-            # Only the mover's gradients are computed: no toggling, nothing to restore.
-            self._board.manual_backward(loss, inputs=self.parameters)
+            # Only the movers' gradients are computed: no toggling, nothing to restore.
+            self._board.manual_backward(loss, inputs=parameters)
             loss = loss.detach()
             self._loss = loss if self._loss is None else self._loss + loss
 
@@ -200,15 +213,15 @@ class Mover(Move):
             "losses": list(self.losses),
             "skipped": self.skipped,
             "skipped_on_end": self.skipped_on_end,
-            "gathered": self._gathered,
-            "gathered_loss": float(self._loss) if self._gathered else 0.0,
-            "gradients": [p.grad for p in self.parameters] if self._gathered else [],
+            "gathered": self.gathered,
+            "gathered_loss": float(self._loss) if self.gathered else 0.0,
+            "gradients": [p.grad for p in self.parameters] if self.gathered else [],
         }
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
         self.losses = list(state["losses"])
         self.skipped, self.skipped_on_end = state["skipped"], state["skipped_on_end"]
-        self._gathered, self._loss = state["gathered"], state["gathered_loss"]
+        self.gathered, self._loss = state["gathered"], state["gathered_loss"]
         for parameter, gradient in zip(self.parameters, state["gradients"], strict=False):
             parameter.grad = None if gradient is None else gradient.to(parameter)

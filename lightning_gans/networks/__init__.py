@@ -1,6 +1,12 @@
-"""Networks: generators from latents to events, discriminators from events to logits."""
+"""Networks: generators and decoders from latents, discriminators and encoders from events."""
 
 from lightning_gans.networks.augment import DiffAugment, InstanceNoise
+from lightning_gans.networks.autoencoder import (
+    DCGANDecoder,
+    DCGANEncoder,
+    MLPDecoder,
+    MLPEncoder,
+)
 from lightning_gans.networks.dcgan import (
     Conv28Discriminator,
     Conv28Generator,
@@ -18,14 +24,18 @@ from lightning_gans.networks.tiny import TinyDiscriminator, TinyGenerator
 __all__ = [
     "Conv28Discriminator",
     "Conv28Generator",
+    "DCGANDecoder",
     "DCGANDiscriminator",
+    "DCGANEncoder",
     "DCGANGenerator",
     "DiffAugment",
     "InfoGANDiscriminator",
     "InfoGANGenerator",
     "InstanceNoise",
     "LeNet",
+    "MLPDecoder",
     "MLPDiscriminator",
+    "MLPEncoder",
     "MLPGenerator",
     "MinibatchDiscrimination",
     "MinibatchStd",

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from lightning_gans.networks.layers import at_least, normalise_spectra
+from lightning_gans.networks.layers import at_least, keep_size, normalise_spectra
 from lightning_gans.networks.minibatch import Minibatch, with_minibatch
 from lightning_gans.types import Discriminator, Events, Generator, InputError, Latents, Logits
 
@@ -39,16 +39,6 @@ def _initialise(network: nn.Module) -> None:
             nn.init.zeros_(module.bias)
     # A fifth faster on a CPU, and what tensor cores want on a GPU.
     network.to(memory_format=torch.channels_last)
-
-
-def _keep_size(network: nn.Module) -> None:
-    """Weights N(0, 2 / n) of transposed convolutions whose outputs sum n (He et al., 2015)."""
-    for module in network.modules():
-        if isinstance(module, nn.ConvTranspose2d):
-            # Of a kernel's places the stride leaves every second one, the first layer only one.
-            places = (module.kernel_size[0] // module.stride[0]) ** 2
-            summed = module.in_channels * (places if module.stride[0] > 1 else 1)
-            nn.init.normal_(module.weight, 0.0, (2 / summed) ** 0.5)
 
 
 class DCGANGenerator(Generator):
@@ -86,7 +76,7 @@ class DCGANGenerator(Generator):
         self.layers = nn.Sequential(*layers)
         _initialise(self)
         if norm == "none":
-            _keep_size(self)
+            keep_size(self)
 
     def forward(self, latents: Latents) -> Events:
         """Images (batch, channels, image_size, image_size) in [-1, 1]."""

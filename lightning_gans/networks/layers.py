@@ -8,7 +8,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from lightning_gans.types import InputError
 
-__all__ = ["ScaledSigmoid", "at_least", "normalise_spectra", "start_narrow"]
+__all__ = ["ScaledSigmoid", "at_least", "keep_size", "normalise_spectra", "start_narrow"]
 
 
 class ScaledSigmoid(nn.Module):
@@ -34,6 +34,24 @@ def at_least(minimum: int, **sizes: int | Sequence[int]) -> None:
         if (size if one else min(size, default=minimum)) < minimum:
             subject = "it" if one else "each"
             raise InputError(f"{name} is {size}; {subject} must be at least {minimum}")
+
+
+def keep_size(network: nn.Module) -> None:
+    """Weights N(0, 2 / n) of convolutions whose outputs sum n (He et al., 2015).
+
+    Args:
+        network: All its convolutions are changed, transposed ones too.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            summed = module.weight[0].numel()
+        elif isinstance(module, nn.ConvTranspose2d):
+            # Of a kernel's places the stride leaves every second one, the first layer only one.
+            places = (module.kernel_size[0] // module.stride[0]) ** 2
+            summed = module.in_channels * (places if module.stride[0] > 1 else 1)
+        else:
+            continue
+        nn.init.normal_(module.weight, 0.0, (2 / summed) ** 0.5)
 
 
 def normalise_spectra(network: nn.Module) -> None:

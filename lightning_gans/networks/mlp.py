@@ -11,7 +11,7 @@ from lightning_gans.networks.layers import ScaledSigmoid, normalise_spectra
 from lightning_gans.networks.minibatch import Minibatch, with_minibatch
 from lightning_gans.types import Discriminator, Events, Generator, InputError, Latents, Logits
 
-__all__ = ["MLPDiscriminator", "MLPGenerator"]
+__all__ = ["Activation", "MLPDiscriminator", "MLPGenerator", "perceptron"]
 
 Activation = Literal["leaky_relu", "relu", "tanh"]
 Output = Literal["linear", "sigmoid", "tanh"]
@@ -21,7 +21,7 @@ _ACTIVATIONS = {"leaky_relu": lambda: nn.LeakyReLU(0.2), "relu": nn.ReLU, "tanh"
 _OUTPUTS = {"linear": nn.Identity, "sigmoid": ScaledSigmoid, "tanh": nn.Tanh}
 
 
-def _perceptron(
+def perceptron(
     sizes: Sequence[int], activation: Activation, minibatch: Minibatch = "none"
 ) -> list[nn.Module]:
     """Linear layers through ``sizes`` with ``activation`` between them."""
@@ -70,7 +70,7 @@ class MLPGenerator(Generator):
         super().__init__(latent_dim)
         self.event_shape = tuple(event_shape)
         sizes = (latent_dim, *hidden, math.prod(event_shape))
-        self.layers = nn.Sequential(*_perceptron(sizes, activation), _OUTPUTS[output]())
+        self.layers = nn.Sequential(*perceptron(sizes, activation), _OUTPUTS[output]())
         _orthogonal(self, gain)
 
     def forward(self, latents: Latents) -> Events:
@@ -108,7 +108,7 @@ class MLPDiscriminator(Discriminator):
         super().__init__(packing)
         self.event_shape = tuple(event_shape)
         sizes = (packing * math.prod(event_shape), *hidden, 1)
-        self.layers = nn.Sequential(*_perceptron(sizes, activation, minibatch))
+        self.layers = nn.Sequential(*perceptron(sizes, activation, minibatch))
         _orthogonal(self, gain)
         if spectral_norm:
             normalise_spectra(self)

@@ -1,4 +1,4 @@
-"""Objectives: each player's loss per sample, from logits; and what D may be penalised for."""
+"""Objectives: each player's loss per sample, what D is penalised for, how likely events are."""
 
 from lightning_gans.objectives.adversarial import Configured as Configured
 from lightning_gans.objectives.adversarial import (
@@ -14,23 +14,45 @@ from lightning_gans.objectives.adversarial import (
     wasserstein,
 )
 from lightning_gans.objectives.lecam import LeCam
+from lightning_gans.objectives.likelihood import (
+    bernoulli,
+    discretised_logistic,
+    free_bits,
+    gaussian,
+    importance_weighted,
+    kl_to_prior,
+    latent_log_ratio,
+)
+from lightning_gans.objectives.observations import Bernoulli, DiscretisedLogistic, Gaussian
+from lightning_gans.objectives.observations import Observation as Observation
 from lightning_gans.objectives.penalties import DRAGAN, R1, R2, GradientPenalty
 from lightning_gans.objectives.penalties import Judged as Judged
 from lightning_gans.objectives.penalties import Penalty as Penalty
-from lightning_gans.objectives.timed import Annealed, Lazy
+from lightning_gans.objectives.timed import Annealed, Lazy, Warmup
 
 __all__ = [
     "DRAGAN",
     "R1",
     "R2",
     "Annealed",
+    "Bernoulli",
+    "DiscretisedLogistic",
+    "Gaussian",
     "GradientPenalty",
     "Lazy",
     "LeCam",
     "LeastSquares",
     "Smoothed",
+    "Warmup",
+    "bernoulli",
+    "discretised_logistic",
+    "free_bits",
+    "gaussian",
     "hinge",
     "hybrid",
+    "importance_weighted",
+    "kl_to_prior",
+    "latent_log_ratio",
     "least_squares",
     "minimax",
     "non_saturating",

@@ -1,4 +1,4 @@
-"""Penalties in time: others made seldom, or faded out."""
+"""Weights in time: penalties made seldom or faded out, a divergence warmed up."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lightning_gans.objectives.penalties import Judged, Penalty, refuse_below_zero
 from lightning_gans.types import InputError
 
-__all__ = ["Annealed", "Lazy"]
+__all__ = ["Annealed", "Lazy", "Warmup"]
 
 
 @dataclass(frozen=True)
@@ -85,3 +85,30 @@ class Annealed(Penalty):
     def __call__(self, judged: Judged) -> Tensor:
         """The penalty, times the factor of this batch."""
         return self.factor(judged.batch) * self.penalty(judged)
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """A weight that grows from 0 (Bowman et al., 2016), so that latents are used before it counts.
+
+    Args:
+        samples: Samples seen at which the weight, growing linearly, is ``final``; there it stays.
+        final: The weight then.
+
+    Raises:
+        InputError: ``samples`` is below 1, or ``final`` below 0.
+    """
+
+    samples: int
+    final: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a time that has passed before it began, and a reward."""
+        if self.samples < 1:
+            raise InputError(f"Warmup.samples is {self.samples}; it must be at least 1")
+        if not self.final >= 0:
+            raise InputError(f"Warmup.final is {self.final}; it must be at least 0")
+
+    def __call__(self, samples_seen: int) -> float:
+        """The weight after ``samples_seen`` samples."""
+        return self.final * min(samples_seen / self.samples, 1.0)

@@ -14,6 +14,7 @@ from lightning_gans.schedules.turns import (
     Phased,
     Schedule,
     Simultaneous,
+    Stages,
     Window,
 )
 from lightning_gans.schedules.updates import (
@@ -40,6 +41,7 @@ __all__ = [
     "Phased",
     "Schedule",
     "Simultaneous",
+    "Stages",
     "Unrolled",
     "Update",
     "UpdateRule",

@@ -1,10 +1,10 @@
 """Who moves now: schedules from the clock to the turns of this batch."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, get_args
 
-from lightning_gans.types import Clock, InputError, Turn
+from lightning_gans.types import Clock, InputError, Player, Turn
 
 __all__ = [
     "Accumulated",
@@ -14,6 +14,7 @@ __all__ = [
     "Phased",
     "Schedule",
     "Simultaneous",
+    "Stages",
     "Window",
 ]
 
@@ -21,7 +22,7 @@ BatchCount = int | Literal["epoch"]
 """A number of batches, or all those of an epoch."""
 
 Order = Literal["sequential", "simultaneous"]
-"""Whether the generator's gradients are taken after or before the discriminator moves."""
+"""Whether the second player's gradients are taken after or before the first one moves."""
 
 
 class Window(NamedTuple):
@@ -50,6 +51,30 @@ class Schedule(ABC):
         """The window of the batch at ``clock``; players move on the batch that fills it."""
         return Window()
 
+    def between(self, first: Player, second: Player) -> "Schedule":
+        """The same for a game of these players, where the schedule does not name its own."""
+        return self
+
+
+@dataclass(frozen=True)
+class _OfTwo(Schedule):
+    """A schedule of two players, D and G, or the first and the second of another game.
+
+    Args:
+        players: Their names; None are the game's own: the encoder and the decoder of a VAE.
+    """
+
+    players: tuple[Player, Player] | None = field(default=None, kw_only=True)
+
+    @property
+    def pair(self) -> tuple[Player, Player]:
+        """The names of the first and of the second."""
+        return self.players or ("discriminator", "generator")
+
+    def between(self, first: Player, second: Player) -> Schedule:
+        """The same for these players, unless others are named."""
+        return self if self.players else replace(self, players=(first, second))
+
 
 def _at_least_one(schedule: Schedule, *names: str) -> None:
     for name in names:
@@ -61,7 +86,7 @@ def _at_least_one(schedule: Schedule, *names: str) -> None:
 
 
 @dataclass(frozen=True)
-class Alternating(Schedule):
+class Alternating(_OfTwo):
     """D moves on every batch, G on every ratio-th (Goodfellow et al., 2014, algorithm 1).
 
     Args:
@@ -82,26 +107,28 @@ class Alternating(Schedule):
 
     def __call__(self, clock: Clock) -> tuple[Turn, ...]:
         """(D), and on every ratio-th batch (D)(G), with G repeated."""
+        first, second = self.pair
         if (clock.batch + 1) % self.ratio:
-            return (("discriminator",),)
-        return (("discriminator",), *(("generator",),) * self.repeats)
+            return ((first,),)
+        return ((first,), *((second,),) * self.repeats)
 
 
 @dataclass(frozen=True)
-class Simultaneous(Schedule):
+class Simultaneous(_OfTwo):
     """Both move at once, each against the other's weights before the move.
 
-    With plain descent this spirals out of bilinear games (Mescheder et al., 2017); it is the
-    schedule of extragradient and consensus.
+    The joint step of players who minimise the same loss, as a VAE's. In a GAN plain descent so
+    spirals out of bilinear games (Mescheder et al., 2017); it is the schedule of extragradient
+    and consensus there.
     """
 
     def __call__(self, clock: Clock) -> tuple[Turn, ...]:
         """(D G)."""
-        return (("discriminator", "generator"),)
+        return (self.pair,)
 
 
 @dataclass(frozen=True)
-class Accumulated(Schedule):
+class Accumulated(_OfTwo):
     """GEAN, accumulated: each player moves once a window, along its mean gradient over it.
 
     All gradients of a player in a window are taken at the same weights. With a window of one
@@ -141,20 +168,19 @@ class Accumulated(Schedule):
     def __call__(self, clock: Clock) -> tuple[Turn, ...]:
         """(D G), or (D) and on the batch that fills the window (D)(G)."""
         if self.order == "simultaneous":
-            return (("discriminator", "generator"),)
+            return (self.pair,)
+        first, second = self.pair
         batches, filled = self.window_at(clock)
-        if filled < batches:
-            return (("discriminator",),)
-        return (("discriminator",), ("generator",))
+        return ((first,),) if filled < batches else ((first,), (second,))
 
 
 @dataclass(frozen=True)
-class Phased(Schedule):
+class Phased(_OfTwo):
     """GEAN, phased: D moves on every batch of its windows, then G on every batch of its own.
 
     Args:
-        discriminator: Windows in which D moves; they come first.
-        generator: Windows in which G moves, after those of D.
+        discriminator: Windows in which D, the first player, moves; they come first.
+        generator: Windows in which G, the second, moves, after those of D.
         window: Batches in a window, or ``epoch``.
 
     Raises:
@@ -173,7 +199,8 @@ class Phased(Schedule):
         """(D) in D's windows, then (G) in G's."""
         windows = clock.epoch if self.window == "epoch" else clock.batch // self.window
         place = windows % (self.discriminator + self.generator)
-        return (("discriminator" if place < self.discriminator else "generator",),)
+        first, second = self.pair
+        return ((first if place < self.discriminator else second,),)
 
     def bilinear_gain(
         self, batches_per_epoch: int, discriminator_lr: float, generator_lr: float
@@ -193,3 +220,27 @@ class Phased(Schedule):
             * batches
             * generator_lr
         )
+
+
+@dataclass(frozen=True)
+class Stages(Schedule):
+    """The encoder and the decoder to the end, then a second pair (Dai and Wipf, 2019).
+
+    Args:
+        epochs: Of the first stage.
+
+    Raises:
+        InputError: It is below 1.
+    """
+
+    epochs: int
+
+    def __post_init__(self) -> None:
+        """Refuse a second stage without a first."""
+        _at_least_one(self, "epochs")
+
+    def __call__(self, clock: Clock) -> tuple[Turn, ...]:
+        """(E D), then (E2 D2)."""
+        if clock.epoch < self.epochs:
+            return (("encoder", "decoder"),)
+        return (("second_encoder", "second_decoder"),)
