@@ -34,6 +34,8 @@ def main(args: list[str] | None = None) -> int:
     except (InputError, Interrupted) as error:
         if os.environ.get("LIGHTNING_GANS_DEBUG"):
             raise
+        if int(os.environ.get("LOCAL_RANK") or 0) or int(os.environ.get("RANK") or 0):
+            return 0  # the first process says it; Lightning would kill it if another failed
         prefix = "error: " if isinstance(error, InputError) else "\n"
         print(f"{prefix}{error}", file=sys.stderr)
         return getattr(error, "code", 2)

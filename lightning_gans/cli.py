@@ -12,6 +12,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf.errors import OmegaConfBaseException
 
 import lightning_gans.callbacks as callbacks
@@ -26,6 +27,7 @@ from lightning_gans.models import Model
 from lightning_gans.paths import CONFIGS
 from lightning_gans.resuming import check_origin, checkpoint_meant, spelled_out
 from lightning_gans.runs import RunOptions, claim, discard_unstarted, run_of
+from lightning_gans.strategies import check_strategy
 
 __all__ = ["CLI", "run"]
 
@@ -135,15 +137,16 @@ class CLI(LightningCLI):
         ]
         return self._instantiate_trainer(config, [callbacks.Together(parts, reporting)])
 
-    def _run_folder(self) -> Path:
+    def _run_folder(self) -> Path | None:
         """That of the checkpoint that is gone on from, else a new one."""
         checkpoint = self.config.fit.ckpt_path
         folder = run_of(Path(checkpoint)) if checkpoint else None
         if folder is None or folder.parent.resolve() != self._experiment.resolve():
-            folder = self._claimed = claim(self._experiment)
+            # The other processes are told it when all have started.
+            folder = self._claimed = claim(self._experiment) if rank_zero_only.rank == 0 else None
         return folder
 
-    def _loggers(self, given: Any, folder: Path) -> list[Logger]:
+    def _loggers(self, given: Any, folder: Path | None) -> list[Logger]:
         """metrics.csv always; Weights & Biases unless the user gives loggers of their own."""
         loggers: list[Logger] = [callbacks.RunLogger(folder, self.model)]
         if given in (None, True):
@@ -187,8 +190,7 @@ class CLI(LightningCLI):
 
     def _check(self) -> None:
         """Refuse what would fail later: several devices, a checkpoint of another model."""
-        if self.trainer.world_size > 1:
-            raise InputError("more than one device is not supported yet; use --trainer.devices 1")
+        check_strategy(self.trainer)
         path = self.config[self.subcommand].ckpt_path
         if path is None and self.subcommand != "fit":
             raise InputError(f"{self.subcommand} needs --ckpt_path; a fresh network says nothing")
@@ -215,7 +217,7 @@ class CLI(LightningCLI):
             )
         for part in (self._get(self.config_init, name) for name in _EVALUATING):
             print(part.report, end="\n" if part.report else "")
-        final = Path(self.trainer.log_dir) / "checkpoints/final.ckpt"
+        final = callbacks.run_folder(self.trainer) / "checkpoints/final.ckpt"
         print(f"{model.batches_seen} batches, {model.samples_seen} samples seen; draw with:")
         print(f"  lightning sample --ckpt_path {final} -n 64 --out samples.png")
 

@@ -20,6 +20,7 @@ class Stream(IntEnum):
     LATENTS = 6
     EVALUATION = 7
     NOISE = 8
+    PROCESS = 9
 
 
 def mix(*keys: int) -> int:

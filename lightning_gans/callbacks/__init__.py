@@ -4,7 +4,7 @@ from lightning_gans.callbacks.checkpoint import Checkpoints
 from lightning_gans.callbacks.config import RunConfig
 from lightning_gans.callbacks.gradients import Gradients
 from lightning_gans.callbacks.lean import NoProfiler, Together
-from lightning_gans.callbacks.logger import RunLogger, finish_wandb, wandb_logger
+from lightning_gans.callbacks.logger import RunLogger, finish_wandb, run_folder, wandb_logger
 from lightning_gans.callbacks.modes import ModeDiagnostics
 from lightning_gans.callbacks.origin import differences
 from lightning_gans.callbacks.pictures import draw_grid, picture_of
@@ -37,5 +37,6 @@ __all__ = [
     "newest_whole",
     "picture_of",
     "read_checkpoint",
+    "run_folder",
     "wandb_logger",
 ]

@@ -2,13 +2,14 @@
 
 import os
 import shutil
+import signal
 import time
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_gans.callbacks.best import Best
+from lightning_gans.callbacks.logger import run_folder
 from lightning_gans.callbacks.position import settle
 from lightning_gans.callbacks.saved import write_checkpoint
 from lightning_gans.callbacks.signals import Signals
@@ -51,7 +52,7 @@ class Checkpoints(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the folder; from here Ctrl-C waits for a state that can be saved."""
-        self.folder = Path(trainer.log_dir) / "checkpoints"
+        self.folder = run_folder(trainer) / "checkpoints"
         self.folder.mkdir(exist_ok=True)
         self._saved_at = time.monotonic()
         self._trainer = trainer
@@ -61,6 +62,8 @@ class Checkpoints(Callback):
         """Training begins."""
         # Lightning has put its own answer to SIGTERM in ours' place: it would save nothing.
         self.signals.listen()
+        # Lightning's own agreement on SIGTERM would cost every batch a message more.
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
         # What was stopped at the end of an epoch is evaluated now.
         self.on_train_epoch_end(trainer, pl_module)
 
@@ -74,14 +77,15 @@ class Checkpoints(Callback):
     ) -> None:
         """Save when it is time; stop when asked to, or when training cannot go on."""
         step = trainer.global_step
+        asked, due = self._agreed(trainer)
         if reason := pl_module.diverged:
             self._save(trainer, "last.ckpt")
             raise Diverged(f"{reason}. Saved {self.folder / 'last.ckpt'}")
-        if self.signals.received is not None:
-            self._save_and_stop()
+        if asked:
+            self._save_and_stop(asked)
         if self.every_n_batches is not None and step % self.every_n_batches == 0:
             self._save(trainer, f"batch_{step:08d}.ckpt", also_last=True)
-        elif self._minutes_passed():
+        elif due:
             self._save(trainer, "last.ckpt")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -92,7 +96,8 @@ class Checkpoints(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save final.ckpt, which is last.ckpt too."""
         self._save(trainer, "final.ckpt", also_last=True)
-        (self.folder / "previous.ckpt").unlink(missing_ok=True)
+        if trainer.is_global_zero:
+            (self.folder / "previous.ckpt").unlink(missing_ok=True)
         if self.best is not None and trainer.is_global_zero:
             print(self.best.in_words(trainer, self.folder / "best.ckpt"))
 
@@ -119,13 +124,19 @@ class Checkpoints(Callback):
     def _on_signal(self) -> None:
         """Between batches, in validation or an evaluation, the state is whole: save it now."""
         batches = self._trainer.fit_loop.epoch_loop.batch_progress.current
-        # Before the first batch there is nothing to save yet; after the last, saving is under way.
-        if self._trainer.global_step and batches.ready == batches.completed:
-            self._save_and_stop()
+        # Before the first batch there is nothing to save yet. Several processes stop together.
+        alone = self._trainer.world_size == 1
+        if alone and self._trainer.global_step and batches.ready == batches.completed:
+            self._save_and_stop(self.signals.received)
 
-    def _save_and_stop(self) -> None:
+    def _agreed(self, trainer: Trainer) -> list[int]:
+        """The signal that asked to stop, or 0, and whether it is time to save; the same for all."""
+        mine = [int(self.signals.received or 0), int(self._minutes_passed())]
+        return mine if trainer.world_size == 1 else trainer.strategy.largest(mine)
+
+    def _save_and_stop(self, signal_number: int) -> None:
         self._save(self._trainer, "last.ckpt")
-        asked, last = self.signals.received, self.folder / "last.ckpt"
+        asked, last = signal.Signals(signal_number), self.folder / "last.ckpt"
         raise Interrupted(
             f"stopped by {asked.name} after batch {self._trainer.global_step}, saved {last}; go on "
             f"with:\n  lightning fit --config {last.parents[1] / 'config.yaml'} --resume last",
@@ -147,7 +158,7 @@ class Checkpoints(Callback):
 
     def _second_name(self, name: str, second: str) -> None:
         """Let ``second`` be what ``name`` is now."""
-        if not (self.folder / name).is_file():
+        if not (self.folder / name).is_file() or not self._trainer.is_global_zero:
             return
         partial = self.folder / f".{second}.tmp"
         partial.unlink(missing_ok=True)

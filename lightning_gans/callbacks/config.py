@@ -1,12 +1,12 @@
 """The settings of a run, beside it and in its checkpoints."""
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lightning_gans.callbacks.logger import RunLogger, run_folder
 from lightning_gans.callbacks.origin import origin
 
 __all__ = ["RunConfig"]
@@ -24,14 +24,17 @@ class RunConfig(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write config.yaml; a run that is gone on with keeps the one it began with."""
-        path = Path(trainer.log_dir) / "config.yaml"
+        for logger in trainer.loggers:
+            if isinstance(logger, RunLogger):
+                logger.share(trainer)
+        path = run_folder(trainer) / "config.yaml"
         if trainer.is_global_zero and not path.exists():
             path.write_text(self.text)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where the run is kept, and keep what is new in how it goes on."""
         if trainer.is_global_zero:
-            folder = Path(trainer.log_dir)
+            folder = run_folder(trainer)
             print(f"run folder: {folder}", file=sys.stderr)
             if (folder / "config.yaml").read_text() != self.text:
                 (folder / f"config_from_{trainer.global_step:08d}.yaml").write_text(self.text)

@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_gans.runs import MetricsFile, RunOptions
 from lightning_gans.types import Generative
 
-__all__ = ["RunLogger", "finish_wandb", "wandb_logger"]
+__all__ = ["RunLogger", "finish_wandb", "run_folder", "wandb_logger"]
 
 _SECONDS_FOR_A_SERVER = 20
 
@@ -21,29 +22,38 @@ class RunLogger(Logger):
     """Writes metrics.csv: one row a report, with the batch as ``step`` and the samples seen.
 
     Args:
-        folder: The run folder.
+        folder: The run folder; None in processes that are told it by the first (`share`).
         clock: The model, which knows the samples seen.
+
+    Attributes:
+        folder: The run folder.
+        metrics: metrics.csv, which the first process alone writes.
     """
 
-    def __init__(self, folder: Path, clock: Generative) -> None:
+    def __init__(self, folder: Path | None, clock: Generative) -> None:
         super().__init__()
-        self._folder, self._clock = folder, clock
-        self.metrics = MetricsFile(folder / "metrics.csv")
+        self._clock = clock
+        if folder is not None:
+            self.folder, self.metrics = folder, MetricsFile(folder / "metrics.csv")
+
+    def share(self, trainer: Trainer) -> None:
+        """Let all processes know the first one's folder."""
+        self.folder = Path(trainer.strategy.broadcast(str(getattr(self, "folder", ""))))
 
     @property
     def save_dir(self) -> str:
         """The run folder."""
-        return str(self._folder)
+        return str(self.folder)
 
     @property
     def name(self) -> str:
         """The experiment."""
-        return self._folder.parent.name
+        return self.folder.parent.name
 
     @property
     def version(self) -> str:
         """The version, e.g. version_0."""
-        return self._folder.name
+        return self.folder.name
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -76,6 +86,14 @@ class _OnSamplesSeen(WandbLogger):
             print(f"\nWeights & Biases is lost ({error!r}); the run goes on", file=sys.stderr)
 
 
+def run_folder(trainer: Trainer) -> Path:
+    """The run folder of what ``trainer`` trains."""
+    for logger in trainer.loggers:
+        if isinstance(logger, RunLogger):
+            return logger.folder
+    return Path(trainer.log_dir)
+
+
 def finish_wandb() -> None:
     """Write what Weights & Biases still holds back, if there is a run of it."""
     if (wandb := sys.modules.get("wandb")) is None:
@@ -86,19 +104,20 @@ def finish_wandb() -> None:
         print(f"Weights & Biases could not end its run: {error!r}", file=sys.stderr)
 
 
-def wandb_logger(options: RunOptions, folder: Path, clock: Generative) -> WandbLogger | None:
+def wandb_logger(options: RunOptions, folder: Path | None, clock: Generative) -> WandbLogger | None:
     """The Weights & Biases run, silent; without credentials or server offline, never a prompt.
 
     Args:
         options: Says whether and where to report; the environment variable WANDB_MODE wins
             over ``auto``.
-        folder: The run folder; keeps the run's id, so that a resumed run goes on in it.
+        folder: The run folder; keeps the run's id, so that a resumed run goes on in it; None in all
+            processes but the first.
         clock: The model, which knows the samples seen.
     """
     mode = options.wandb
     if mode == "auto":
         mode = os.environ.get("WANDB_MODE") or "auto"
-    if mode == "disabled" or rank_zero_only.rank != 0:
+    if mode == "disabled" or folder is None:
         return None
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb

@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-from lightning_gans.callbacks.logger import RunLogger
+from lightning_gans.callbacks.logger import RunLogger, run_folder
 from lightning_gans.callbacks.pictures import draw_curves, picture_of
 from lightning_gans.types import InputError
 
@@ -37,7 +37,7 @@ class Samples(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw what real samples look like, for comparison."""
-        self._folder = Path(trainer.log_dir) / "samples"
+        self._folder = run_folder(trainer) / "samples"
         self._draw = picture_of(pl_module.event_shape)
         if self._draw is None or not trainer.is_global_zero:
             return

@@ -57,4 +57,4 @@ class EvaluatedGame(LatentGame):
         fake = self.generator(latents.to(next(self.generator.parameters())))
         losses = self.objective(self.logits(events[:n]), self.logits(fake))
         for player, loss in losses._asdict().items():
-            self.log(f"{split}/{player}_loss", loss.mean(), batch_size=n)
+            self.log(f"{split}/{player}_loss", loss.mean(), batch_size=n, sync_dist=True)

@@ -162,6 +162,7 @@ class Game(Model, ABC):
         else:
             for turn in turns:
                 self.update(*self._teamed(turn))
+        self.agree(self._statistics.buffers)
         self.end()
         for config in self.trainer.strategy.lr_scheduler_configs:
             config.scheduler.step()
@@ -232,12 +233,13 @@ class Game(Model, ABC):
         """Add moves that are half prepared, and losses that are not logged yet."""
         super().on_save_checkpoint(checkpoint)
         pending = self.rounds if self.window.filled < self.window.batches else []
-        checkpoint["game"] = {
+        own = {
             "rounds": [played.state() for played in pending],
             "movers": {player: mover.state() for player, mover in self.movers.items()},
         }
+        checkpoint["game"] = self.gathered(own)
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         """Set the time; the rest follows when training starts."""
         super().on_load_checkpoint(checkpoint)
-        self._saved = checkpoint["game"]
+        self._saved = self.own(checkpoint["game"])

@@ -98,9 +98,9 @@ class Likelihood(Model):
         nats = -self.evaluate(seen, split, batch_idx).mean()
         if not nats.isfinite():
             raise Diverged(f"the log-likelihood of the {split} events is {-nats.item()}")
-        self.log(f"{split}/nll", nats, batch_size=len(events))
+        self.log(f"{split}/nll", nats, batch_size=len(events), sync_dist=True)
         if (width := self.trainer.datamodule.bin_width) is not None:
             bits = bits_per_dimension(
                 nats.item(), events[0].numel(), 1.0 if self.discrete else width
             )
-            self.log(f"{split}/bits_per_dimension", bits, batch_size=len(events))
+            self.log(f"{split}/bits_per_dimension", bits, batch_size=len(events), sync_dist=True)

@@ -41,6 +41,12 @@ class Board(Protocol):
     def forget(self, player: Player) -> None:
         """What ``player`` has made must not be used again."""
 
+    def agree(self, tensors: Sequence[Tensor]) -> None:
+        """Let ``tensors`` be their means over the processes."""
+
+    def agreed(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The means over the processes of ``tensors``, differentiable."""
+
 
 class Mover(Move):
     """A player's move under Lightning.
@@ -125,6 +131,7 @@ class Mover(Move):
             self._loss /= batches
         for mover in (self, *partners):
             mover.gathered, mover._loss = 0, self._loss
+            mover._agree()
 
     def _add(self, rounds: list[Round], partners: Sequence["Mover"]) -> None:
         parameters = self.parameters + [p for mover in partners for p in mover.parameters]
@@ -156,6 +163,16 @@ class Mover(Move):
         self._loss = loss
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
+        self._agree()
+
+    def _agree(self) -> None:
+        """Let gradient and loss be the means over the processes."""
+        self._loss = self._loss.clone()
+        self._board.agree([*self.gradients, self._loss])
+
+    def agreed(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The means over the processes of ``gradients``, which may carry a graph."""
+        return self._board.agreed(gradients)
 
     def step(self, look_ahead: bool = False) -> None:
         """Move, unless the loss or the gradient is not finite: that would enter the weights.

@@ -13,21 +13,24 @@ class Statistics:
 
     Args:
         module: Whose buffers.
+
+    Attributes:
+        buffers: Those.
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self._buffers = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
-        self._good = [buffer.clone() for buffer in self._buffers]
+        self.buffers = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
+        self._good = [buffer.clone() for buffer in self.buffers]
 
     @torch.no_grad()
     def keep(self) -> None:
         """Remember them as they are, all finite."""
-        if self._buffers:
-            torch._foreach_copy_(self._good, self._buffers)
+        if self.buffers:
+            torch._foreach_copy_(self._good, self.buffers)
 
     @torch.no_grad()
     def mend(self) -> None:
         """Bring those back that are not finite now."""
-        for buffer, good in zip(self._buffers, self._good, strict=True):
+        for buffer, good in zip(self.buffers, self._good, strict=True):
             if not buffer.isfinite().all():
                 buffer.copy_(good)

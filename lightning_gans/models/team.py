@@ -42,6 +42,10 @@ class Team(Move):
         for mover, own in self._shared_out(gradients):
             mover.take(loss, own)
 
+    def agreed(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The means over the processes of ``gradients``, which may carry a graph."""
+        return self._lead.agreed(gradients)
+
     def step(self, look_ahead: bool = False) -> None:
         """Let each move."""
         for mover in self._movers:

@@ -2,15 +2,37 @@
 
 import math
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
+from torch import Tensor
 
+from lightning_gans.seeds import Stream, mix
 from lightning_gans.types import Clock
 
 __all__ = ["Timed"]
+
+
+class _Agreed(torch.autograd.Function):
+    """Means over the processes, whose gradients are means over the processes, too."""
+
+    @staticmethod
+    def forward(ctx: Any, model: "Timed", *tensors: Tensor) -> tuple[Tensor, ...]:
+        """The means of ``tensors``."""
+        ctx.model = model
+        means = tuple(tensor.clone() for tensor in tensors)
+        model.agree(means)
+        return means
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """The means of ``gradients``: the loss is the mean of the processes' losses."""
+        means = tuple(gradient.clone() for gradient in gradients)
+        ctx.model.agree(means)
+        return (None, *means)
 
 
 class Timed(LightningModule):
@@ -67,7 +89,9 @@ class Timed(LightningModule):
             self.seed = torch.initial_seed()
 
     def on_train_start(self) -> None:
-        """Go on with the random numbers of the run that is resumed."""
+        """Go on with the random numbers of the run that is resumed; each process has its own."""
+        if self._rng_state is None and self.global_rank and self.batches_seen == 0:
+            torch.manual_seed(mix(Stream.PROCESS, self.seed, self.global_rank))
         if self._rng_state is not None:
             torch.set_rng_state(self._rng_state["cpu"].cpu())
             version, words, gauss = self._rng_state["python"]
@@ -77,6 +101,23 @@ class Timed(LightningModule):
             if self.device.type == "cuda" and "cuda" in self._rng_state:
                 torch.cuda.set_rng_state(self._rng_state["cuda"].cpu(), self.device)
             self._rng_state = None
+
+    def agree(self, tensors: Sequence[Tensor]) -> None:
+        """Let each of ``tensors`` be its mean over the processes."""
+        if self.trainer.world_size > 1:
+            self.trainer.strategy.average(tensors)
+
+    def agreed(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The means over the processes of ``tensors``, differentiable."""
+        return tensors if self.trainer.world_size == 1 else _Agreed.apply(self, *tensors)
+
+    def gathered(self, state: Any) -> list[Any]:
+        """Every process's ``state``, in their order, for a checkpoint."""
+        return [state] if self.trainer.world_size == 1 else self.trainer.strategy.gathered(state)
+
+    def own(self, states: list[Any]) -> Any:
+        """This process's part of what was `gathered`, if there were as many; else another's."""
+        return states[self.global_rank % len(states)]
 
     def count(self, samples: int) -> None:
         """Count a batch of ``samples`` as one step, in Lightning's books too."""
@@ -95,18 +136,19 @@ class Timed(LightningModule):
         }
         name, keys, *rest = np.random.get_state()
         version, words, gauss = random.getstate()
-        checkpoint["rng_state"] = {
+        own: dict[str, Any] = {
             "cpu": torch.get_rng_state(),
             # Plain numbers: anything else would have to be unpickled.
             "python": [version, list(words), gauss],
             "numpy": [name, keys.tolist(), *rest],
         }
         if self.device.type == "cuda":
-            checkpoint["rng_state"]["cuda"] = torch.cuda.get_rng_state(self.device)
+            own["cuda"] = torch.cuda.get_rng_state(self.device)
+        checkpoint["rng_state"] = self.gathered(own)
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         """Set the time; the random numbers follow when training starts."""
         clock = checkpoint["clock"]
         self.batches_seen, self.samples_seen = clock["batches_seen"], clock["samples_seen"]
         self.seed = clock["seed"]
-        self._rng_state = checkpoint["rng_state"]
+        self._rng_state = self.own(checkpoint["rng_state"])

@@ -42,6 +42,10 @@ class Move(ABC):
     def take(self, loss: Tensor, gradients: Sequence[Tensor]) -> None:
         """Set the parameters' gradients to ``gradients``, made from ``loss`` ()."""
 
+    def agreed(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The means of ``gradients``, which may carry a graph, over the processes that move."""
+        return gradients
+
     @abstractmethod
     def step(self, look_ahead: bool = False) -> None:
         """Let the player's optimizer move the parameters along their gradients.
@@ -132,7 +136,9 @@ class Consensus(UpdateRule):
         """Move the players of ``turn``."""
         losses = {player: moves[player].loss() for player in turn}
         gradients = {
-            player: _gradients(losses[player], moves[player].parameters, create_graph=True)
+            player: moves[player].agreed(
+                _gradients(losses[player], moves[player].parameters, create_graph=True)
+            )
             for player in turn
         }
         penalty = 0.5 * sum(g.square().sum() for all_g in gradients.values() for g in all_g)
@@ -186,7 +192,7 @@ class Unrolled(UpdateRule):
         weights = list(rival.parameters)
         for _ in range(self.steps):
             with rival.at(weights):
-                gradients = _gradients(rival.loss(), weights, create_graph=True)
+                gradients = rival.agreed(_gradients(rival.loss(), weights, create_graph=True))
             weights = [w - self.learning_rate * g for w, g in zip(weights, gradients, strict=True)]
         with rival.at(weights):
             loss = move.loss()
