@@ -33,12 +33,13 @@ class RunLogger(Logger):
     def __init__(self, folder: Path | None, clock: Generative) -> None:
         super().__init__()
         self._clock = clock
+        self.folder = folder or Path()
         if folder is not None:
-            self.folder, self.metrics = folder, MetricsFile(folder / "metrics.csv")
+            self.metrics = MetricsFile(folder / "metrics.csv")
 
     def share(self, trainer: Trainer) -> None:
         """Let all processes know the first one's folder."""
-        self.folder = Path(trainer.strategy.broadcast(str(getattr(self, "folder", ""))))
+        self.folder = Path(trainer.strategy.broadcast(str(self.folder)))
 
     @property
     def save_dir(self) -> str:
