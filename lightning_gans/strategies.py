@@ -1,6 +1,6 @@
 """Training on several processes that hold the same weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -9,11 +9,17 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
 from torch import Tensor, distributed
 
-from lightning_gans.errors import InputError
+from lightning_gans.errors import InputError, Interrupted
 
 __all__ = ["Replicas", "check_strategy"]
 
 _TIMEOUT = timedelta(minutes=30)
+
+
+def _sum_of_bits(tensor: Tensor) -> Tensor:
+    """The sum () of a tensor's bits, taken as whole numbers of its elements' size."""
+    whole = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return tensor.detach().contiguous().view(whole[tensor.element_size()]).sum(dtype=torch.int64)
 
 
 class Replicas(DDPStrategy):
@@ -50,6 +56,25 @@ class Replicas(DDPStrategy):
             self.bytes_averaged += flat.nbytes
             parts = flat.split([tensor.numel() for tensor in own])
             torch._foreach_copy_(own, [p.view_as(t) for p, t in zip(parts, own, strict=True)])
+
+    def check_alike(self, state: Mapping[str, Tensor]) -> None:
+        """Refuse to go on where processes no longer hold the same to the bit.
+
+        Raises:
+            Interrupted: They do not; the message names the first tensor that differs.
+        """
+        # Sums of the bits as whole numbers: one flipped bit changes them.
+        sums = torch.stack([_sum_of_bits(tensor).cpu() for tensor in state.values()])
+        told = torch.cat([sums, -sums])
+        distributed.all_reduce(told, distributed.ReduceOp.MAX, group=self._talk)
+        greatest, least = told.chunk(2)
+        for name, same in zip(state, (greatest == -least).tolist(), strict=True):
+            if not same:
+                raise Interrupted(
+                    f"the processes no longer hold the same {name}, so their gradients do not "
+                    "belong together. Different hardware or library versions, or code that goes by "
+                    "the rank, may be why; nothing was saved, the last checkpoint is still good"
+                )
 
     def largest(self, numbers: Sequence[int]) -> list[int]:
         """The largest of each of the processes' ``numbers``."""

@@ -14,6 +14,7 @@ from torch import distributed, multiprocessing
 from torch.testing import assert_close
 
 from lightning_gans.data import Digits
+from lightning_gans.errors import Interrupted
 from lightning_gans.models import DRAGAN, GAN, GEAN, LSGAN, R3GAN, WGANGP
 from lightning_gans.networks import (
     DCGANDiscriminator,
@@ -116,6 +117,15 @@ def fit(model, data, world, precision):
             **options,
         )
         trainer.fit(model, datamodule=data)
+    if world > 1:
+        state = model.state_dict()
+        trainer.strategy.check_alike(state)
+        last = list(state)[-1]
+        if distributed.get_rank() == 0:
+            state[last].add_(1e-3)
+        with pytest.raises(Interrupted, match=f"no longer hold the same {last},"):
+            trainer.strategy.check_alike(state)
+        distributed.broadcast(state[last], 1)
     return model.state_dict(), getattr(trainer.strategy, "bytes_averaged", 0)
 
 

@@ -151,6 +151,8 @@ class Checkpoints(Callback):
     def _save(self, trainer: Trainer, name: str, also_last: bool = False) -> None:
         if name == "last.ckpt" or also_last:
             self._second_name("last.ckpt", "previous.ckpt")
+        if trainer.world_size > 1:
+            trainer.strategy.check_alike(trainer.lightning_module.state_dict())
         write_checkpoint(trainer, self.folder / name)
         if also_last:
             self._second_name(name, "last.ckpt")
