@@ -133,8 +133,8 @@ def factored(sample: Points | Moments) -> Factored:
             mean = sample.mean(0, dtype=torch.float64)
             centred = sample.double() - mean
             # A reflection that turns (1, 1, ... 1), in which nothing varies, into the first axis.
-            contrasts = centred[1:] + centred[0] / (n**0.5 - 1)
-            return Factored(n, mean, contrasts.T / (n - 1) ** 0.5)
+            contrasts = centred[1:].add_(centred[0] / (n**0.5 - 1))
+            return Factored(n, mean, contrasts.div_((n - 1) ** 0.5).T)
         sample = moments(sample)
     values, vectors = (part.flip(-1) for part in torch.linalg.eigh(sample.covariance))
     # Below this an eigenvalue is rounding, of which the root would be a great deal.
