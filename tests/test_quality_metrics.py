@@ -5,6 +5,7 @@ import math
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -286,9 +287,10 @@ def test_a_test_looks_as_the_run_did(lightning):
 def test_training_stays_the_same_beside_a_large_network(lightning, tmp_path):
     """WGAN-GP draws from the global generator while it trains."""
     torch.save(shufflenet_v2_x0_5().state_dict(), path := tmp_path / "shuffle.pth")
+    np.savez("few.npz", images=Digits(32).arrays("train")[0][:150, 0].numpy())
     wgan = [
         *("fit", "--config=configs/wgan_gp.yaml", "--trainer.accelerator=cpu"),
-        *("--trainer.max_steps=4", "--quality.n=10"),
+        *("--data=Arrays", "--data.path=few.npz", "--trainer.max_steps=4", "--quality.n=10"),
     ]
     for experiment, options in {
         "without": ["--quality.every_n_epochs=0"],

@@ -89,7 +89,9 @@ class Quality:
             told = (_VERSION, real.key, self.extractor.name, n, sorted(families), self._subset)
             key = hashlib.sha256(repr(told).encode()).hexdigest()[:16]
             place = f"ideals/{extractor.name}-{key}.npz"
-            found = kept(place, lambda: self._find(families))
+            balls_too = "neighbours" in families and self._neighbours_of > _K
+            needed = {"c_t", "radii"} if balls_too else {"c_t"}
+            found = kept(place, lambda: self._find(families), needed)
         if "radii" in found:
             radii = torch.from_numpy(found["radii"])
             self._balls = Balls(real.distinct[:n], radii, _K)
