@@ -5,6 +5,7 @@ import math
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -14,9 +15,11 @@ from torchvision.models import shufflenet_v2_x0_5
 from lightning_gans.callbacks.best import badness
 from lightning_gans.callbacks.quality import _picked, shared_features
 from lightning_gans.data import Digits
+from lightning_gans.metrics import Measured
 from lightning_gans.metrics.defaults import own_extractor
 from lightning_gans.metrics.features import Flat
 from lightning_gans.metrics.functional import frechet_distance
+from lightning_gans.metrics.quality import Quality
 from lightning_gans.metrics.reference import reference
 from lightning_gans.runs import MetricsFile
 from lightning_gans.sampling import load_model
@@ -232,10 +235,25 @@ def test_the_best_so_far_is_not_forgotten(lightning):
     assert "best fd_digits: 0.001 after" in answer.out
 
 
+def test_the_evaluation_out_of_turn_at_the_end_is_not_the_best(lightning, monkeypatch):
+    """Whatever it is: a run that goes on, which does not have it, keeps the same best.ckpt."""
+    values = iter([8.0, 9.0, 1.0])
+    measured = lambda *_: {"fd_digits": Measured(next(values), 0.5, 360)}  # noqa: E731
+    monkeypatch.setattr(Quality, "measure", measured)
+    options = ["--checkpoints.best=fd_digits", "--quality.metrics=[frechet]"]
+    answer = lightning(*FIT, *options, "--trainer.max_epochs=5")
+    assert answer.code == 0, answer.err
+    run = Path("runs/dcgan/version_0")
+    found = [(row["metrics"]["digits32/fd_digits"]["value"], row["extra"]) for row in rows_of(run)]
+    assert found == [(8, False), (9, False), (1, True)]
+    content = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
+    assert content["best"]["value"] == 8 and content["clock"]["batches_seen"] == 6
+
+
 @pytest.mark.filterwarnings("default:checkpoints.best")
 def test_a_metric_that_is_not_there_is_told(lightning):
     answer = lightning(*FIT, "--checkpoints.best=fid")
-    assert answer.code == 0 and "no best.ckpt: fid was not measured" in answer.out
+    assert answer.code == 0 and "no best.ckpt: fid was not measured in turn" in answer.out
     assert not Path("runs/dcgan/version_0/checkpoints/best.ckpt").exists()
 
 
@@ -269,9 +287,10 @@ def test_a_test_looks_as_the_run_did(lightning):
 def test_training_stays_the_same_beside_a_large_network(lightning, tmp_path):
     """WGAN-GP draws from the global generator while it trains."""
     torch.save(shufflenet_v2_x0_5().state_dict(), path := tmp_path / "shuffle.pth")
+    np.savez("few.npz", images=Digits(32).arrays("train")[0][:150, 0].numpy())
     wgan = [
         *("fit", "--config=configs/wgan_gp.yaml", "--trainer.accelerator=cpu"),
-        *("--trainer.max_steps=4", "--quality.n=10"),
+        *("--data=Arrays", "--data.path=few.npz", "--trainer.max_steps=4", "--quality.n=10"),
     ]
     for experiment, options in {
         "without": ["--quality.every_n_epochs=0"],

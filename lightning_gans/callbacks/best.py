@@ -42,7 +42,9 @@ def badness(metric: str) -> Callable[[float], float] | None:
 
 
 class Best:
-    """Watches a metric of metrics.csv for its best value.
+    """Watches a metric of metrics.csv for its best value, as evaluations come in turn.
+
+    That at the end of a run, if out of turn, is no candidate: final.ckpt has its weights.
 
     Args:
         metric: The last part of its column's name, e.g. fd_digits, or all of it.
@@ -99,11 +101,11 @@ class Best:
         file = _metrics(trainer)
         known = sorted({key.rsplit("/", 1)[-1] for key in file.columns}) if file else []
         warnings.warn(
-            f"checkpoints.best is {self.metric!r}, which was not measured at the end of any epoch; "
-            f"metrics.csv has {', '.join(known)}",
+            f"checkpoints.best is {self.metric!r}, which was not measured at the end of any epoch "
+            f"that is evaluated in turn; metrics.csv has {', '.join(known)}",
             stacklevel=2,
         )
-        return f"no best.ckpt: {self.metric} was not measured"
+        return f"no best.ckpt: {self.metric} was not measured in turn"
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint: the metric's column, its best value so far and when that was."""

@@ -20,8 +20,9 @@ class Evaluations(Callback, ABC):
     """Evaluates every few epochs and at the end; a run that goes on repeats and omits nothing.
 
     Each evaluation is a row of <name>.jsonl, and may have a picture in <name>/, both in the run
-    folder. The last one, if out of turn, is marked ``extra`` there and is not in metrics.csv: a run
-    that is gone on with does not have it.
+    folder. The last one, if out of turn, is marked ``extra`` there and is not in metrics.csv, nor
+    can it be the best of ``checkpoints.best``: a run that is gone on with does not have it. Its
+    weights are those of final.ckpt.
 
     Args:
         every_n_epochs: Epochs between two evaluations; the last epoch always has one. 0 switches

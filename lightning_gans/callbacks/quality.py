@@ -1,6 +1,5 @@
 """How good samples are while a model trains: Frechet distance and its relatives."""
 
-import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,18 +11,15 @@ from torch import Tensor, distributed
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from lightning_gans.callbacks.evaluations import Evaluations
+from lightning_gans.callbacks.membership import membership
 from lightning_gans.callbacks.pictures import draw_grid, picture_of
 from lightning_gans.callbacks.tables import in_words, table
-from lightning_gans.data import Data
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import Measured
 from lightning_gans.metrics.defaults import extractors_for
-from lightning_gans.metrics.features import Extractor, Features
-from lightning_gans.metrics.functional import membership_auc
+from lightning_gans.metrics.features import Extractor, Features, features_of, tell_time
 from lightning_gans.metrics.quality import FAMILIES, Family, Quality
-from lightning_gans.metrics.reference import events_of, features_of, reference
-from lightning_gans.models.evaluated import EvaluatedGame
-from lightning_gans.networks import MinibatchDiscrimination, MinibatchStd
+from lightning_gans.metrics.reference import reference, training_of
 from lightning_gans.seeds import Stream, mix
 from lightning_gans.types import Events
 
@@ -34,7 +30,6 @@ Draw = Callable[[int, torch.Generator], Events]
 _MOST = 5000
 _FEWEST = 10
 _CHUNK = 100
-_JUDGED = 2000
 _SHOWN, _NEIGHBOURS = 8, 7
 
 
@@ -49,6 +44,8 @@ class QualityMetrics(Evaluations):
     * ``quality.jsonl``: the same with ideals and intervals, the extractors' digests and resizing,
       and the floors;
     * ``quality/nearest.png``: samples, each with the training images nearest to it.
+
+    Where an evaluation takes more than a minute, that is said before training begins.
 
     Args:
         every_n_epochs: Epochs between two evaluations; the last epoch always has one. 0 switches
@@ -111,6 +108,9 @@ class QualityMetrics(Evaluations):
                 )
                 return
             self._qualities.append(Quality(extractor, real, families, n))
+            if trainer.is_global_zero:
+                each = -(-n // trainer.world_size)
+                tell_time(extractor, data.event_shape, each, "looking at the samples, every time,")
 
     def evaluate(self, trainer: Trainer, pl_module: LightningModule, extra: bool) -> None:
         """Measure and record."""
@@ -134,7 +134,7 @@ class QualityMetrics(Evaluations):
             if values.isfinite().all():
                 k = min(_NEIGHBOURS, len(real.train))
                 near = torch.cdist(values, real.train).topk(k, largest=False).indices
-                train = events_of(trainer.datamodule, "train", len(real.train))
+                train = training_of(trainer.datamodule, len(real.train))
                 rows = torch.cat([samples.cpu()[:, None], _picked(train, near)], 1)
                 draw_grid(rows.flatten(0, 1), self._pictures / "nearest.png", 1 + k)
 
@@ -147,7 +147,7 @@ class QualityMetrics(Evaluations):
         if trainer.is_global_zero:
             print(table(measured))
             for quality in self._qualities:
-                print(f"{quality.protocol}, floors {quality.floors}, seed {self.seed}")
+                print(f"{quality.protocol}, floors {quality.real.floors}, seed {self.seed}")
 
     def _protocols(self) -> dict[str, dict[str, Any]]:
         """What numbers of each extractor hold for."""
@@ -224,27 +224,3 @@ def _gathered(own: Tensor | None, chunks: int, device: torch.device) -> Tensor |
     parts = [part.cpu().split(_CHUNK) for part in gather_all_tensors(own.to(device))]
     world = distributed.get_world_size()
     return torch.cat([parts[chunk % world][chunk // world] for chunk in range(chunks)])
-
-
-@torch.no_grad()
-def membership(data: Data, model: LightningModule) -> dict[str, Measured]:
-    """How well a discriminator's logits tell training events from held-out ones.
-
-    Of up to 2,000 training events and as many of each held-out split; 0.5 says that they tell
-    nothing. Discriminators that look at several samples at once judge none by itself, and get no
-    number.
-    """
-    if not isinstance(model, EvaluatedGame) or model.discriminator.packing > 1:
-        return {}
-    beside = (MinibatchStd, MinibatchDiscrimination)
-    if any(isinstance(layer, beside) for layer in model.discriminator.modules()):
-        return {}
-
-    def logits(*splits: str) -> Tensor:
-        batches = (events for split in splits for events in events_of(data, split, _JUDGED))
-        return torch.cat([model.logits(events.to(model.device)).cpu() for events in batches])
-
-    try:
-        return {"membership_auc": membership_auc(logits("train"), logits("val", "test"))}
-    except InputError:  # logits that are no numbers
-        return {"membership_auc": Measured(math.nan, 0.5, 0)}

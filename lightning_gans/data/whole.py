@@ -2,11 +2,12 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
@@ -15,14 +16,32 @@ from lightning_gans.data.decode import EXTENSIONS, decode_all
 from lightning_gans.data.images import resize
 from lightning_gans.types import Events, InputError
 
-__all__ = ["FEWEST", "read_whole"]
+__all__ = ["FEWEST", "Whole", "read_whole"]
 
 FEWEST = 10
+_AT_ONCE = 512
 _ROUNDING = 1e-3
 _ARRAYS = ("samples", "images", "arr_0")
 
 
-def read_whole(path: Path, image_size: int | None = None, channels: int | None = None) -> Events:
+class Whole(NamedTuple):
+    """All events of a set.
+
+    Attributes:
+        stored: (n, *event_shape): bytes of images, or floats as they were given.
+        cropped: Images that were no squares, of which only the centre square is here.
+    """
+
+    stored: Tensor
+    cropped: int = 0
+
+    def events(self) -> Iterator[Events]:
+        """Float events, some at a time; images in [-1, 1]."""
+        for part in self.stored.split(_AT_ONCE):
+            yield normalise(part) if part.dtype == torch.uint8 else part
+
+
+def read_whole(path: Path, image_size: int | None = None, channels: int | None = None) -> Whole:
     """All events in a folder of image files, or in an .npz archive.
 
     An archive holds one array named samples, images or arr_0: bytes (n, height, width) or
@@ -31,29 +50,26 @@ def read_whole(path: Path, image_size: int | None = None, channels: int | None =
 
     Args:
         path: The folder, searched with those in it, or the archive.
-        image_size: Resize images to squares of this size, image files after their centre square is
-            cut out; None takes them as they are, if they are squares.
+        image_size: Resize images to squares of this size after their centre square is cut out;
+            None takes them as they are, if they are squares.
         channels: Of image files, 1 (grey) or 3; None: 1 if all of them are grey.
-
-    Returns:
-        Events (n, *event_shape); images are float in [-1, 1].
 
     Raises:
         InputError: There is nothing such, fewer than 10 events, images of several sizes and no
             ``image_size``, or images that cannot be read.
     """
     if path.is_dir():
-        events = _folder(path, image_size, channels)
+        whole = _folder(path, image_size, channels)
     elif path.suffix == ".npz":
-        events = _archive(path, image_size)
+        whole = _archive(path, image_size)
     else:
         raise InputError(f"{path} is neither a folder of images nor an .npz file")
-    if len(events) < FEWEST:
-        raise InputError(f"{path} holds {len(events)} events; at least {FEWEST} are needed")
-    return events
+    if (n := len(whole.stored)) < FEWEST:
+        raise InputError(f"{path} holds {n} events; at least {FEWEST} are needed")
+    return whole
 
 
-def _folder(path: Path, image_size: int | None, channels: int | None) -> Events:
+def _folder(path: Path, image_size: int | None, channels: int | None) -> Whole:
     paths = sorted(
         os.path.join(folder, name)
         for folder, _, names in os.walk(path, followlinks=True)
@@ -77,7 +93,7 @@ def _folder(path: Path, image_size: int | None, channels: int | None) -> Events:
     if not bool(readable.all()):
         first = paths[int((~readable).nonzero()[0])]
         raise InputError(f"{int((~readable).sum())} images cannot be read, the first is {first}")
-    return normalise(images)
+    return Whole(images, sum(n for (width, height), n in sizes.items() if width != height))
 
 
 def _kind(path: Path) -> tuple[tuple[int, int], bool]:
@@ -89,7 +105,7 @@ def _kind(path: Path) -> tuple[tuple[int, int], bool]:
         raise InputError(f"{path} cannot be read as an image: {error}") from error
 
 
-def _archive(path: Path, image_size: int | None) -> Events:
+def _archive(path: Path, image_size: int | None) -> Whole:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             named = [name for name in _ARRAYS if name in archive.files]
@@ -118,12 +134,10 @@ def _archive(path: Path, image_size: int | None) -> Events:
             f"{named[0]} in {path} is {array.shape} from {array.min():.3g} to {array.max():.3g}; "
             "float images must be (n, 1 or 3, height, width) in [-1, 1]"
         )
-    return events
+    return Whole(events)
 
 
-def _images(
-    path: Path, array: np.ndarray, image_size: int | None
-) -> Float[Tensor, "n channels height width"]:
+def _images(path: Path, array: np.ndarray, image_size: int | None) -> Whole:
     if array.ndim == 3:
         array = array[..., None]
     if array.ndim != 4 or array.shape[3] not in (1, 3):
@@ -132,4 +146,10 @@ def _images(
             "(n, height, width, 1 or 3)"
         )
     images = torch.from_numpy(array).permute(0, 3, 1, 2).contiguous()
-    return normalise(images if image_size is None else resize(images, image_size))
+    if image_size is None:
+        return Whole(images)
+    height, width = images.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = images[..., top : top + side, left : left + side]
+    return Whole(resize(square, image_size), len(images) if height != width else 0)

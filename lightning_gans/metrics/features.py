@@ -1,18 +1,34 @@
 """Extractors: what turns events into the features by which two sets of them are compared."""
 
+import sys
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from lightning_gans.metrics.oracles import Oracle
 from lightning_gans.types import Events, InputError
 
-__all__ = ["ClassifierFeatures", "Extractor", "Features", "Flat", "ImageNetwork", "to_bytes"]
+__all__ = [
+    "ClassifierFeatures",
+    "Extractor",
+    "Features",
+    "Flat",
+    "ImageNetwork",
+    "features_of",
+    "tell_time",
+    "to_bytes",
+]
 
 _AT_ONCE = 64
+_MOST_NUMBERS = 4096
+_TIMED = 8
+_PATIENCE = 90.0
 
 
 class Features(NamedTuple):
@@ -75,6 +91,9 @@ class Flat(Extractor):
 
     Args:
         event_shape: Of the events; images give pixels, others points.
+
+    Raises:
+        InputError: They have more than 4,096 numbers, too many for a covariance.
     """
 
     digest = "identity"
@@ -83,6 +102,12 @@ class Flat(Extractor):
     def __init__(self, event_shape: tuple[int, ...]) -> None:
         kind = "pixels" if len(event_shape) == 3 else "points"
         self.num_features = torch.Size(event_shape).numel()
+        if self.num_features > _MOST_NUMBERS:
+            raise InputError(
+                f"the extractor identity is for events of at most {_MOST_NUMBERS:,} numbers; those "
+                f"of shape {event_shape} have {self.num_features:,}: choose smaller images or "
+                "another extractor"
+            )
         self.name = f"{kind}{self.num_features}"
         self._metrics = named_after(kind)
 
@@ -173,3 +198,39 @@ class ImageNetwork(Extractor, ABC):
         self.device = torch.device(device)
         self.network.to(self.device)
         return self
+
+
+def features_of(extractor: Extractor, batches: Iterator[Events], told: str, n: int) -> Features:
+    """Features of all events, on the CPU, with progress that is seen where it takes long.
+
+    Args:
+        extractor: What sees them.
+        batches: The events.
+        told: What the progress is of.
+        n: Number of events.
+    """
+    values, logits = [], []
+    with tqdm(total=n, desc=told, unit="events", delay=5, leave=False) as bar:
+        for events in batches:
+            found = extractor(events)
+            # Rounded to bytes, what is not finite would be black.
+            broken = ~events.flatten(1).isfinite().all(1).to(found.values.device)
+            values.append(found.values.masked_fill(broken[:, None], torch.nan).cpu())
+            logits.append(None if found.logits is None else found.logits.cpu())
+            bar.update(len(events))
+    return Features(torch.cat(values), None if logits[0] is None else torch.cat(logits))
+
+
+def tell_time(extractor: Extractor, shape: tuple[int, ...], n: int, told: str) -> None:
+    """Say beforehand how long ``n`` events of a shape take, if that is more than a minute or so."""
+    few = torch.zeros(_TIMED, *shape)
+    extractor(few[:1])  # a network's first pass takes longer
+    began = time.monotonic()
+    extractor(few).values.cpu()
+    seconds = (time.monotonic() - began) / _TIMED
+    if n * seconds > _PATIENCE:
+        tqdm.write(
+            f"{told} takes {extractor.name} about {n * seconds / 60:.0f} minutes: {n:,} at "
+            f"{1 / seconds:,.1f} a second",
+            file=sys.stderr,
+        )

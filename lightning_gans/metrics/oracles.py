@@ -133,7 +133,8 @@ def oracle(data: Images) -> Oracle:
     if found.accuracy < _TRUSTED:
         warnings.warn(
             f"the classifier of {_described(data)} tells only {found.accuracy:.4f} of held-out "
-            f"images rightly; below {_TRUSTED} the counts of modes get wider intervals",
+            f"images rightly; below {_TRUSTED} counts of modes get wider intervals, and features "
+            "tell classes, and so good samples from bad ones, less well",
             stacklevel=2,
         )
     return found

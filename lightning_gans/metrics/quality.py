@@ -4,12 +4,14 @@ import hashlib
 import math
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lightning_gans.errors import InputError
 from lightning_gans.metrics.features import Extractor, Features
 from lightning_gans.metrics.functional import (
+    Balls,
     Measured,
     authenticity,
     balls,
@@ -27,6 +29,7 @@ from lightning_gans.metrics.functional import (
     precision_recall_density_coverage,
     vendi,
 )
+from lightning_gans.metrics.kept import Arrays, kept
 from lightning_gans.metrics.reference import Reference
 
 __all__ = ["FAMILIES", "Family", "Quality"]
@@ -36,7 +39,8 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 
 _K = 5
 _SUBSETS, _SUBSET = 100, 1000
-_HALVES_SEED = 0
+_VERSION = 1
+"""Part of each key of the cache: to be raised whenever a number's computing changes."""
 
 
 class Quality:
@@ -46,7 +50,8 @@ class Quality:
     TF-Inception's ``fid``, ``kid`` and ``is`` instead of ``fd_<d>``, ``kd_<d>`` and ``score_<d>``):
 
     * frechet: ``fd_<d>``, Frechet distance from all training features;
-    * kernel: ``kd_<d>``, unbiased squared MMD with the cubic kernel, of as many training events;
+    * kernel: ``kd_<d>``, unbiased squared MMD with the cubic kernel, of up to 10,000 training
+      events;
     * subsets: ``kd_<d>_<s>x<k>``, its mean over s subsets of k, as other programs give it;
     * score: ``score_<d>``, where the extractor tells classes;
     * neighbours: ``precision``, ``recall``, ``density``, ``coverage`` with balls to the 5th
@@ -56,38 +61,57 @@ class Quality:
       ``authentic`` and ``c_t``.
 
     An ideal is what the first n held-out events get in the generated ones' place, if there are
-    that many. Those of ``density`` (1), ``coverage``, ``c_t`` and kernel distances (0) are known
-    without. What cannot be measured, such as C_T of very few events, is nan.
+    that many: one draw of it, which varies as the number itself does. Those of ``density`` (1),
+    ``coverage``, ``c_t`` and kernel distances (0) are known without. What cannot be measured, such
+    as C_T of very few events, is nan.
+
+    What is found from real events alone is kept beside their features.
 
     Args:
         extractor: Whose features these are.
         real: The real events' features.
         families: What is measured.
         n: Generated events that will be measured.
-
-    Attributes:
-        floors: The Frechet distance of half of the training events from the other half, and of
-            all held-out ones from all of training.
     """
 
     def __init__(
         self, extractor: Extractor, real: Reference, families: tuple[Family, ...], n: int
     ) -> None:
         self.extractor, self.real, self.n = extractor, real, n
-        self._subset = max(1, min(_SUBSET, n // 2, len(real.train)))
-        self._balls = None
-        if "neighbours" in families and len(real.train) > _K:
-            self._balls = balls(real.train[:n], _K)
+        self._subset = max(1, min(_SUBSET, n // 2, len(real.distinct)))
+        self._neighbours_of = min(n, len(real.distinct))
         known = {family: names for family, names in self._names().items() if family in families}
         self._measures = {names: getattr(self, f"_{family}") for family, names in known.items()}
-        self.floors = self._floors() if "frechet" in families else {}
-        covered = coverage_ideal(min(n, len(real.train)), n, _K) if self._balls else None
-        self._ideals: dict[str, float | None] = {"density": 1.0, "coverage": covered, "c_t": 0.0}
-        self._ideals |= dict.fromkeys(known.get("kernel", ()) + known.get("subsets", ()), 0.0)
+        self._balls, self._ideals = None, {}
+        if real.key is None:
+            found = self._find(families)
+        else:
+            told = (_VERSION, real.key, self.extractor.name, n, sorted(families), self._subset)
+            key = hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+            place = f"ideals/{extractor.name}-{key}.npz"
+            balls_too = "neighbours" in families and self._neighbours_of > _K
+            needed = {"c_t", "radii"} if balls_too else {"c_t"}
+            found = kept(place, lambda: self._find(families), needed)
+        if "radii" in found:
+            radii = torch.from_numpy(found["radii"])
+            self._balls = Balls(real.distinct[:n], radii, _K)
+        self._ideals = {name: array.item() for name, array in found.items() if name != "radii"}
+
+    def _find(self, families: tuple[Family, ...]) -> Arrays:
+        """Ideals by their names, and the radii of the balls about real events."""
+        real, n, names = self.real, self.n, self._names()
+        ideals = {"density": 1.0, "c_t": 0.0}
+        ideals |= dict.fromkeys((*names["kernel"], *names["subsets"]), 0.0)
+        found = {}
+        if "neighbours" in families and self._neighbours_of > _K:
+            ideals["coverage"] = coverage_ideal(self._neighbours_of, n, _K)
+            self._balls = balls(real.distinct[:n], _K)  # held-out events are measured by them, too
+            found["radii"] = self._balls.radii.numpy()
         if len(real.held_out) >= n:
             logits = None if real.held_out_logits is None else real.held_out_logits[:n]
-            found = self._all(Features(real.held_out[:n], logits))
-            self._ideals = {name: number.value for name, number in found.items()} | self._ideals
+            held_out = self._all(Features(real.held_out[:n], logits))
+            ideals = {name: number.value for name, number in held_out.items()} | ideals
+        return found | {name: np.array(value) for name, value in ideals.items()}
 
     def _names(self) -> dict[Family, tuple[str, ...]]:
         """The numbers of each family that can be had."""
@@ -106,11 +130,16 @@ class Quality:
 
     @property
     def protocol(self) -> str:
-        """What the numbers hold for, in a name: extractor and real events, how many, and n."""
+        """What the numbers hold for, in a name: extractor and real events, how many, and n.
+
+        x2 says that training images are seen in both orientations.
+        """
         extractor, real = self.extractor, self.real
         told = f"{extractor.digest} {extractor.resize} {real.digest}"
         digest = hashlib.sha256(told.encode()).hexdigest()
-        return f"{extractor.name}-{digest[:8]}_train{len(real.train)}_n{self.n}"
+        both = f"x{real.orientations}" if real.orientations > 1 else ""
+        name = f"{extractor.name}-{digest[:8]}"
+        return f"{name}_train{len(real.distinct)}{both}_n{self.n}"
 
     def fingerprint(self) -> dict[str, Any]:
         """What the numbers hold for, in full."""
@@ -120,23 +149,14 @@ class Quality:
             "resize": self.extractor.resize,
             "data": self.real.name,
             "data_digest": self.real.digest,
-            "n_real": len(self.real.train),
-            "n_real_kernel_and_neighbours": min(self.n, len(self.real.train)),
+            "orientations": self.real.orientations,
+            "n_real": len(self.real.distinct),
+            "n_real_kernel": len(self.real.kernels.points),
+            "n_real_neighbours": self._neighbours_of,
             "n_held_out": len(self.real.held_out),
             "n": self.n,
-            "floors": self.floors,
+            "floors": self.real.floors,
         }
-
-    def _floors(self) -> dict[str, float]:
-        order = torch.Generator().manual_seed(_HALVES_SEED)
-        train = self.real.train[torch.randperm(len(self.real.train), generator=order)]
-        half = len(train) // 2
-        floors = {}
-        if half > 1:
-            floors["train_halves"] = frechet_distance(train[:half], train[half : 2 * half])
-        if len(self.real.held_out) > 1:
-            floors["held_out"] = frechet_distance(self.real.law, self.real.held_out)
-        return floors
 
     def measure(self, fake: Features) -> dict[str, Measured]:
         """Each number of generated events with its ideal.
@@ -166,14 +186,14 @@ class Quality:
         return [_plain(frechet_distance(self.real.law, fake.values))]
 
     def _kernel(self, fake: Features) -> list[Measured]:
-        return [_plain(kernel_distance(self.real.train[: self.n], fake.values))]
+        return [kernel_distance(self.real.kernels, fake.values)]
 
     def _subsets(self, fake: Features) -> list[Measured]:
-        train, size = self.real.train, self._subset
-        return [_plain(kernel_distance_subsets(train, fake.values, _SUBSETS, size)[0])]
+        train, size = self.real.distinct, self._subset
+        return [kernel_distance_subsets(train, fake.values, _SUBSETS, size)]
 
     def _score(self, fake: Features) -> list[Measured]:
-        return [_plain(classifier_score(fake.logits)[0])] if self.extractor.tells_classes else []
+        return [classifier_score(fake.logits)] if self.extractor.tells_classes else []
 
     def _vendi(self, fake: Features) -> list[Measured]:
         if not len(fake.values):
@@ -196,7 +216,8 @@ class Quality:
         distance = frechet_distance(self.real.law, values)
         penalty, near = memorisation_penalty(train, values), nearest_real(values, train)
         found = [_plain(mifid(distance, penalty)), _plain(penalty)]
-        found.append(authenticity(near, nearest_other(train, near.index)))
+        own = nearest_other(train, near.index, self.real.orientations)
+        found.append(authenticity(near, own))
         if len(held_out):
             try:
                 found.append(data_copying(train, held_out, values))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 from torchmetrics.functional.image import structural_similarity_index_measure
+from vendi_score import vendi as vendi_score
 
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import NDB, Birthday, ImageSimilarity, PairwiseDistance, Vendi
@@ -265,6 +266,19 @@ def test_vendi_goldens(q, score):
     rows = features / features.norm(dim=1, keepdim=True)
     # As a kernel of 500 x 500, of which 468 eigenvalues are 0 but for rounding.
     assert vendi_kernel(rows @ rows.T, q) == pytest.approx(score, rel=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:Please import `csr_matrix`:DeprecationWarning")
+@pytest.mark.parametrize(("n", "d"), [(40, 6), (12, 30)])
+def test_parity_with_vendi_score(n, d):
+    features = normal(n, d)
+    expected = vendi_score.score_dual(features.numpy())
+    assert vendi(features) == pytest.approx(expected, rel=1e-9)
+    for q in (1.0, 2.0, 0.5) if n <= d else (1.0, 2.0):  # of small orders it counts rounded zeros
+        rows = torch.nn.functional.normalize(features.double(), dim=1)
+        expected = vendi_score.score_K((rows @ rows.T).numpy(), q=q)
+        assert vendi(features, q) == pytest.approx(expected, rel=1e-9)
+        assert vendi_kernel(rows @ rows.T, q) == pytest.approx(expected, rel=1e-9)
 
 
 def test_vendi_of_its_readme_and_at_its_ends():

@@ -48,17 +48,19 @@ def test_golden_in_all_forms():
 
 
 def test_closed_form_of_commuting_covariances():
-    """With d = 2048, S = Q diag Q^T and Q a reflection."""
-    orders = torch.arange(1, 2049, dtype=torch.float64)
-    axis = torch.randn(2048, dtype=torch.float64).pow(3)
-    reflection = torch.eye(2048, dtype=torch.float64) - 2 * torch.outer(axis, axis) / axis.dot(axis)
+    """S = Q diag Q^T and Q a reflection; d = 300 takes several blocks, the last one narrower."""
+    orders = torch.arange(1, 301, dtype=torch.float64)
+    axis = torch.randn(300, dtype=torch.float64).pow(3)
+    reflection = torch.eye(300, dtype=torch.float64) - 2 * torch.outer(axis, axis) / axis.dot(axis)
 
     def law(spectrum, mean):
         covariance = reflection * spectrum @ reflection
         return Moments(10_000, torch.full_like(orders, mean), (covariance + covariance.T) / 2)
 
-    left, right = law(9 * orders**-1.5, 0.4), law(10 * orders**-1.4, 0.41)
-    assert frechet_distance(left, right) == pytest.approx(0.8356682990906987, rel=1e-9)
+    spectra = 9 * orders**-1.5, 10 * orders**-1.4
+    left, right = law(spectra[0], 0.4), law(spectra[1], 0.41)
+    expected = 300 * 0.01**2 + (spectra[0].sqrt() - spectra[1].sqrt()).square().sum().item()
+    assert frechet_distance(left, right) == pytest.approx(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize(("n", "m", "tolerance"), [(200, 150, 1e-11), (200, 20, 1e-5)])
@@ -112,6 +114,31 @@ def test_few_samples_in_many_dimensions_are_as_exact():
     expected = frechet_distance(left, right)
     for one, other in product(given(left @ into), given(right @ into)):
         assert frechet_distance(one, other) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("slope", [0, 1, 3, 6])
+@pytest.mark.parametrize(("n", "m"), [(60, 20), (20, 60), (20, 14), (14, 14)])
+def test_few_samples_match_singular_values(n, m, slope):
+    """Whether eigenvalues of the smaller square have the digits or not."""
+    left, right = normal(n, 40, slope=slope), normal(m, 40, 1, slope=slope) + 0.1
+
+    def rows(sample):
+        return (sample - sample.mean(0)) / (len(sample) - 1) ** 0.5
+
+    one, other = rows(left), rows(right)
+    common = np.linalg.svd((one @ other.T).numpy(), compute_uv=False).sum()
+    variance = (one.square().sum() + other.square().sum()).item()
+    means = (left.mean(0) - right.mean(0)).square().sum().item()
+    for first, second in product(given(left), given(right)):
+        found = frechet_distance(first, second)
+        assert found == pytest.approx(means + variance - 2 * common, rel=1e-9, abs=1e-10)
+
+
+def test_few_samples_have_a_factor_of_one_column_less():
+    """The direction in which centred samples do not vary is left out."""
+    factor = factored(normal(9, 40)).factor
+    assert factor.shape == (40, 8) and torch.linalg.matrix_rank(factor) == 8
+    assert_close(factor @ factor.T, normal(9, 40).T.cov(), rtol=1e-11, atol=1e-13)
 
 
 def test_an_offset_costs_no_digits():

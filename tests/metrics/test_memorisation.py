@@ -17,7 +17,6 @@ from lightning_gans.errors import InputError
 from lightning_gans.metrics.functional import (
     Nearest,
     authenticity,
-    balls,
     data_copying,
     kmeans,
     membership_auc,
@@ -96,8 +95,10 @@ def test_authenticity_of_a_perfect_sampler(d):
 def test_authenticity_by_hand():
     """Training samples 0, 1, 5, each 1, 1 and 4 from its nearest."""
     train = torch.tensor([[0.0], [1.0], [5.0]])
-    assert balls(train, 1).nearest.tolist() == [1, 1, 4]
     assert nearest_other(train, torch.tensor([2, 0, 2])).tolist() == [4, 1, 4]
+    # Come twice, each leaves out both of itself.
+    twice = torch.cat([train, train + 0.25])
+    assert nearest_other(twice, torch.tensor([2, 3, 4]), copies=2).tolist() == [3.75, 0.75, 1]
     fakes = torch.tensor([[-0.9], [-1.1], [2.5], [3.5], [5.0], [9.0], [9.5], [-1.0]])
     alone = [share_of(fake[None], train).value for fake in fakes]
     assert alone == [0, 1, 1, 0, 0, 0, 1, 0]

@@ -333,7 +333,7 @@ def test_a_cache_that_cannot_be_written_is_told_and_done_without(monkeypatch, tm
 def test_an_oracle_that_tells_badly_is_warned_of(fresh, tmp_path):
     labels = np.random.default_rng(1).integers(0, 3, 60)
     data = arrays(tmp_path, labels)
-    message = r"Arrays \(8 x 8\) tells only (0\.\d{4}) of .* wider intervals"
+    message = r"Arrays \(8 x 8\) tells only (0\.\d{4}) of .* wider intervals, and features tell"
     for _ in range(2):
         with pytest.warns(UserWarning, match=message) as warned:
             found = oracle(data)

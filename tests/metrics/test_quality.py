@@ -3,20 +3,23 @@
 import json
 import math
 import os
+import re
+import time
 
 import numpy as np
 import pytest
 import torch
 
+import lightning_gans.metrics.quality as quality_module
+import lightning_gans.metrics.reference as reference_module
 from lightning_gans.data import Digits, Folder, Ring, StackedDigits
 from lightning_gans.data.batches import normalise
-from lightning_gans.metrics.features import Features, Flat
+from lightning_gans.metrics.features import Features, Flat, features_of, tell_time
 from lightning_gans.metrics.functional import (
     balls,
     classifier_score,
     coverage_ideal,
     data_copying,
-    factored,
     frechet_distance,
     kernel_distance,
     kernel_distance_subsets,
@@ -25,7 +28,7 @@ from lightning_gans.metrics.functional import (
 )
 from lightning_gans.metrics.oracles import cache
 from lightning_gans.metrics.quality import FAMILIES, Quality
-from lightning_gans.metrics.reference import Reference, events_of, features_of, reference
+from lightning_gans.metrics.reference import events_of, reference, reference_of, training_of
 
 D = 6
 POINTS = Flat((D,))
@@ -37,8 +40,7 @@ def normal(n, seed, shift=0.0):
 
 
 def real(n=400, held_out=100):
-    train = normal(n, 0)
-    return Reference("normal", "0" * 64, train, normal(held_out, 1), None, factored(train))
+    return reference_of("normal", normal(n, 0), normal(held_out, 1))
 
 
 def test_each_number_is_its_formula():
@@ -48,8 +50,8 @@ def test_each_number_is_its_formula():
     hits = precision_recall_density_coverage(balls(train[:100], 5), balls(fake, 5))
     expected = {
         "fd_points": frechet_distance(train, fake),
-        "kd_points": kernel_distance(train[:100], fake),
-        "kd_points_100x50": kernel_distance_subsets(train, fake, 100, 50)[0],
+        "kd_points": kernel_distance(train, fake).value,
+        "kd_points_100x50": kernel_distance_subsets(train, fake, 100, 50).value,
         **{name: getattr(hits, name).double().mean().item() for name in ("density", "coverage")},
         **{name: getattr(hits, name).double().mean().item() for name in ("precision", "recall")},
         "vendi": vendi(fake),
@@ -84,7 +86,7 @@ def test_ideals_are_what_held_out_events_get():
 
 def test_floors_are_real_against_real():
     reference = real()
-    floors = Quality(POINTS, reference, ("frechet",), 100).floors
+    floors = Quality(POINTS, reference, ("frechet",), 100).fingerprint()["floors"]
     expected = frechet_distance(reference.train, reference.held_out)
     assert floors["held_out"] == pytest.approx(expected, rel=1e-9)
     # Two halves of 200 in six dimensions: on average about (d (d + 1) / 2 / 4 + d) (1/200 + 1/200).
@@ -131,7 +133,7 @@ def test_a_classifier_adds_its_score():
     held_out = torch.cat(list(events_of(data, "val", 1000)) + list(events_of(data, "test", 1000)))
     measured = quality.measure(extractor(held_out))["score_digits"]
     assert measured.value == measured.ideal
-    assert measured.value == classifier_score(extractor(held_out).logits)[0]
+    assert measured.value == classifier_score(extractor(held_out).logits).value
     assert 7 < measured.value < 10
 
 
@@ -146,7 +148,9 @@ def test_names_differ_when_protocols_do():
     resized.resize = "bilinear"
     names.append(Quality(resized, real(), (), 100).protocol)
     names.append(Quality(POINTS, real()._replace(digest="1" * 64), (), 100).protocol)
-    assert len(set(names)) == 6 and names[0].endswith("_train400_n100")
+    names.append(Quality(POINTS, real()._replace(orientations=2), (), 100).protocol)
+    assert names[-1].endswith("_train200x2_n100")
+    assert len(set(names)) == 7 and names[0].endswith("_train400_n100")
 
 
 def test_real_features_are_those_of_the_splits_and_kept():
@@ -189,6 +193,86 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="cannot be kept in .* LIGHTNING_GANS_CACHE"):
         found = reference(Digits(image_size=8), Flat((1, 8, 8)))
     assert len(found.train) == 1437
+
+
+def test_mirrored_images_are_seen_in_both_orientations():
+    data = Digits(image_size=8, flip=True)
+    real = reference(data, Flat((1, 8, 8)))
+    images = {split: normalise(data.arrays(split)[0]) for split in ("train", "val", "test")}
+    both = torch.cat([images["train"], images["train"].flip(-1)]).flatten(1)
+    assert torch.equal(*(rows.unique(dim=0, return_counts=True)[1] for rows in (real.train, both)))
+    assert torch.equal(*(rows.unique(dim=0) for rows in (real.train, both)))
+    # The second half is the first one turned.
+    assert torch.equal(real.train[1437:].view(-1, 8, 8).flip(-1), real.train[:1437].view(-1, 8, 8))
+    assert len(real.distinct) == len(real.kernels.points) == 1437
+    val = real.held_out[:180].view(-1, 1, 8, 8)
+    as_they_are = (val[:, None] == images["val"]).flatten(2).all(2).any(1)
+    turned = (val[:, None] == images["val"].flip(-1)).flatten(2).all(2).any(1)
+    assert (as_they_are | turned).all() and 60 < as_they_are.sum() < 120
+    order = torch.cat(list(training_of(data))).flatten(1)
+    assert torch.equal(order, real.train)
+    quality = Quality(Flat((1, 8, 8)), real, ("memorisation", "neighbours"), 100)
+    assert quality.protocol.endswith("_train1437x2_n100")
+    assert quality.fingerprint()["orientations"] == 2 and quality.fingerprint()["n_real"] == 1437
+    for copies in (both[:100], both[1437:1537]):
+        found = quality.measure(Features(copies + 1e-4, None))
+        assert found["authentic"].value == 0
+        assert found["memorisation_penalty"].value < 1e-5
+    held_out = quality.measure(Features(real.held_out[:100], None))
+    assert 0.3 < held_out["authentic"].value == held_out["authentic"].ideal < 0.7
+
+
+def test_what_real_events_tell_is_found_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIGHTNING_GANS_CACHE", str(tmp_path))
+    data, extractor = Digits(image_size=8), Flat((1, 8, 8))
+    fake = Features(torch.rand(100, 64, generator=torch.Generator().manual_seed(0)), None)
+    first = Quality(extractor, reference(data, extractor), FAMILIES, 100)
+    measured = first.measure(fake)
+    looked = []
+    for module, name in ((reference_module, "frechet_distance"), (quality_module, "balls")):
+        function = getattr(module, name)
+        watch = lambda *a, f=function: looked.append(f.__name__) or f(*a)  # noqa: E731
+        monkeypatch.setattr(module, name, watch)
+    again = Quality(extractor, reference(data, extractor), FAMILIES, 100)
+    assert not looked and again.fingerprint() == first.fingerprint()
+    assert set(first.fingerprint()["floors"]) == {"train_halves", "held_out"}
+    assert again.measure(fake) == measured
+    # Other numbers and other families have ideals of their own.
+    looked.clear()
+    Quality(extractor, reference(data, extractor), FAMILIES, 99)
+    assert looked == ["balls"] * 2
+    only = Quality(extractor, reference(data, extractor), ("frechet",), 100).measure(fake)
+    assert only["fd_pixels"] == measured["fd_pixels"] and len(only) == 1
+    assert len(list((tmp_path / "features").iterdir())) == 1
+    assert len(list((tmp_path / "ideals").iterdir())) == 3
+
+
+def test_the_kernel_distance_is_of_all_training_events():
+    """Of as many as samples it would vary several times as much."""
+    reference = real()
+    quality = Quality(POINTS, reference, ("kernel",), 50)
+    fakes = [normal(50, seed) for seed in range(10, 40)]
+    found = [quality.measure(Features(fake, None))["kd_points"] for fake in fakes]
+    few = [kernel_distance(reference.train[:50], fake).value for fake in fakes]
+    assert np.std([number.value for number in found]) < 0.8 * np.std(few)
+    assert all(number.low < number.value < number.high for number in found)
+    assert quality.fingerprint()["n_real_kernel"] == 400
+
+
+def test_long_waits_are_told_beforehand(capsys):
+    class Slow(Flat):
+        def __call__(self, events):
+            time.sleep(0.002 * len(events))
+            return super().__call__(events)
+
+    tell_time(Slow((D,)), (D,), 10_000, "looking")
+    assert capsys.readouterr().err == ""
+    tell_time(Slow((D,)), (D,), 100_000, "looking")
+    told = re.fullmatch(
+        r"looking takes points6 about (\d) minutes: 100,000 at ([\d.]+) a second\n",
+        capsys.readouterr().err,
+    )
+    assert 3 <= int(told[1]) <= 9 and 200 < float(told[2]) <= 500
 
 
 def fingerprints(data):

@@ -25,7 +25,12 @@ from lightning_gans.metrics.functional.frechet import (
     frechet_distance,
     moments,
 )
-from lightning_gans.metrics.functional.kernel import kernel_distance, kernel_distance_subsets
+from lightning_gans.metrics.functional.kernel import (
+    Kernels,
+    kernel_distance,
+    kernel_distance_subsets,
+    kernels,
+)
 from lightning_gans.metrics.functional.measured import Measured, binomial_interval
 from lightning_gans.metrics.functional.memorisation import (
     authenticity,
@@ -65,6 +70,7 @@ __all__ = [
     "Corrected",
     "Factored",
     "Hits",
+    "Kernels",
     "Kinds",
     "Measured",
     "Moments",
@@ -91,6 +97,7 @@ __all__ = [
     "js",
     "kernel_distance",
     "kernel_distance_subsets",
+    "kernels",
     "kmeans",
     "least_served",
     "membership_auc",

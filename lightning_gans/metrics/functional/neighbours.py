@@ -36,13 +36,11 @@ class Balls(NamedTuple):
     Attributes:
         points: Samples (n, d).
         radii: Distance (n,) to the k-th nearest other.
-        nearest: Distance (n,) to the nearest other.
         k: Of the radii.
     """
 
     points: Points
     radii: Float64[Tensor, " n"]
-    nearest: Float64[Tensor, " n"]
     k: int
 
 
@@ -66,14 +64,12 @@ class Hits(NamedTuple):
         recall: Whether each real sample (n,) is in the ball of a generated one.
         density: In how many real balls each generated sample (m,) is, divided by k.
         coverage: Whether the ball of each real sample (n,) holds a generated one.
-        nearest: The real sample nearest to each generated one.
     """
 
     precision: Bool[Tensor, " m"]
     recall: Bool[Tensor, " n"]
     density: Float64[Tensor, " m"]
     coverage: Bool[Tensor, " n"]
-    nearest: Nearest
 
 
 def _blocks(
@@ -102,7 +98,7 @@ def _middle(points: Tensor) -> Float64[Tensor, " d"]:
 
 
 def balls(points: Points, k: int = 5) -> Balls:
-    """Distances to the nearest and the k-th nearest other sample (Kynkaanniemi et al., 2019).
+    """Distances to the k-th nearest other sample (Kynkaanniemi et al., 2019).
 
     Args:
         points: Features (n, d).
@@ -116,13 +112,12 @@ def balls(points: Points, k: int = 5) -> Balls:
     check_samples(points, k + 1, "given")
     middle = _middle(points)
     others = points - middle
-    reached = torch.empty(2, len(points), dtype=torch.float64, device=points.device)
+    radii = torch.empty(len(points), dtype=torch.float64, device=points.device)
     for rows, part, squares in _blocks(points, others, middle):
         squares[:, rows].fill_diagonal_(torch.inf)
-        near = squares.topk(k, largest=False).indices
-        for end, index in enumerate((near[:, 0], near[:, -1])):
-            reached[end, rows] = (part - others[index]).norm(dim=1)
-    return Balls(points, radii=reached[1], nearest=reached[0], k=k)
+        last = squares.topk(k, largest=False).indices[:, -1]
+        radii[rows] = (part - others[last]).norm(dim=1)
+    return Balls(points, radii, k)
 
 
 def nearest_real(fake: Float[Tensor, "m d"], real: Float[Tensor, "n d"]) -> Nearest:
@@ -139,46 +134,38 @@ def nearest_real(fake: Float[Tensor, "m d"], real: Float[Tensor, "n d"]) -> Near
     check_samples(real, 1, "real")
     middle = _middle(real)
     reals = real - middle
-    found = _nowhere(fake)
+    distance = torch.empty(len(fake), dtype=torch.float64, device=fake.device)
+    index = torch.empty_like(distance, dtype=torch.int64)
     for rows, part, squares in _blocks(fake, reals, middle):
-        _find_nearest(found, rows, part, squares, reals)
-    return found
+        index[rows] = squares.argmin(1)
+        distance[rows] = (part - reals[index[rows]]).norm(dim=1)
+    return Nearest(distance, index)
 
 
 def nearest_other(
-    points: Float[Tensor, "n d"], index: Int64[Tensor, " m"]
+    points: Float[Tensor, "n d"], index: Int64[Tensor, " m"], copies: int = 1
 ) -> Float64[Tensor, " m"]:
     """Distance (m,) of the samples at ``index`` from the nearest other of all.
 
     Args:
         points: Features (n, d).
         index: Which of them (m,).
+        copies: How many times all come, one time after another in the same order, as with images
+            and their mirror images; a sample's own copies are no others.
 
     Raises:
-        InputError: There are fewer than 2, or some are not finite.
+        InputError: There are fewer than 2 times ``copies``, or some are not finite.
     """
-    check_samples(points, 2, "given")
+    check_samples(points, 2 * copies, "given")
     middle = _middle(points)
     others = points - middle
     distance = torch.empty(len(index), dtype=torch.float64, device=points.device)
+    apart = torch.arange(0, len(points), len(points) // copies, device=points.device)
+    own = (index[:, None] + apart) % len(points)
     for rows, part, squares in _blocks(points[index], others, middle):
-        squares.scatter_(1, index[rows, None], torch.inf)
+        squares.scatter_(1, own[rows], torch.inf)
         distance[rows] = (part - others[squares.argmin(1)]).norm(dim=1)
     return distance
-
-
-def _nowhere(fake: Tensor) -> Nearest:
-    """To be filled: what blocks left behind one by one would scatter the memory."""
-    distance = torch.empty(len(fake), dtype=torch.float64, device=fake.device)
-    return Nearest(distance, torch.empty_like(distance, dtype=torch.int64))
-
-
-def _find_nearest(
-    found: Nearest, rows: slice, part: Tensor, squares: Tensor, reals: Tensor
-) -> None:
-    index = squares.argmin(1)
-    found.index[rows] = index
-    found.distance[rows] = (part - reals[index]).norm(dim=1)
 
 
 def _reach(centres: Tensor, radii: Tensor, strict: bool) -> Tensor:
@@ -207,15 +194,13 @@ def precision_recall_density_coverage(real: Balls, fake: Balls, strict: bool = T
     inside = torch.lt if strict else torch.le
     reach = _reach(reals, real.radii, strict)
     recall, coverage = torch.zeros(2, len(reals), dtype=torch.bool, device=reals.device)
-    found = _nowhere(fake.points)
-    held_by = torch.empty_like(found.index)
+    held_by = torch.empty(len(fake.points), dtype=torch.int64, device=reals.device)
     for rows, part, squares in _blocks(fake.points, reals, middle):
         held = inside(squares, reach)
         held_by[rows] = held.sum(1)
         coverage |= held.any(0)
         recall |= inside(squares, _reach(part, fake.radii[rows], strict)[:, None]).any(0)
-        _find_nearest(found, rows, part, squares, reals)
-    return Hits(held_by > 0, recall, held_by.double() / real.k, coverage, found)
+    return Hits(held_by > 0, recall, held_by.double() / real.k, coverage)
 
 
 def coverage_ideal(real: int, fake: int, k: int = 5) -> float:

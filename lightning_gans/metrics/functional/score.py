@@ -5,22 +5,25 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lightning_gans.errors import InputError
+from lightning_gans.metrics.functional.measured import Measured
 
 __all__ = ["classifier_score"]
 
 
 def classifier_score(
     logits: Float[Tensor, "n classes"], splits: int = 10, seed: int = 0
-) -> tuple[float, float]:
-    """Mean and deviation of exp(E KL(p(y|x) || p(y))) over splits (Salimans et al., 2016).
+) -> Measured:
+    """Mean of exp(E KL(p(y|x) || p(y))) over splits (Salimans et al., 2016).
 
     It is the inception score where the classifier is Inception; each split's is in [1, classes].
-    The deviation is that over splits, not splits - 1.
 
     Args:
         logits: A classifier's logits; of probabilities p, give ``p.log()``.
         splits: Equal parts of the shuffled samples, which differ by one where they must.
         seed: Of the shuffle, by an own random generator.
+
+    Returns:
+        The mean with Student's interval over splits, None of a single one.
 
     Raises:
         InputError: There are fewer samples than splits, fewer than 1 split, or a row has nan or
@@ -37,7 +40,18 @@ def classifier_score(
     shuffled = probabilities[order.to(logits.device)]
     parts = [shuffled[i * n // splits : (i + 1) * n // splits] for i in range(splits)]
     scores = torch.stack([(_entropy(part.mean(0)) - _entropy(part).mean()).exp() for part in parts])
-    return scores.mean().item(), scores.std(correction=0).item()
+    value = scores.mean().item()
+    if splits == 1:
+        return Measured(value, None, n)
+    reach = _student(splits - 1) * scores.std().item() / splits**0.5
+    return Measured(value, None, n, value - reach, value + reach)
+
+
+def _student(freedom: int) -> float:
+    """97.5 % of Student's t lie below."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.975))
 
 
 def _entropy(probabilities: Tensor) -> Tensor:
