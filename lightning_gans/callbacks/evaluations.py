@@ -2,13 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-from lightning_gans.callbacks.logger import RunLogger
+from lightning_gans.callbacks.logger import RunLogger, run_folder
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import Measured
 from lightning_gans.runs import Records
@@ -64,21 +63,23 @@ class Evaluations(Callback, ABC):
         """Forget what a run that is gone on with has reported after its checkpoint."""
         if not self.active:
             return
-        self._run = Path(trainer.log_dir)
+        self._run = run_folder(trainer)
         self._pictures = self._run / self.name
-        self._pictures.mkdir(exist_ok=True)
-        self._records = Records(self._run / f"{self.name}.jsonl")
-        seen = pl_module.samples_seen
-        # The row at the end of a run that now goes on was out of turn.
-        self._records.keep(lambda row: row["samples_seen"] <= seen and not row["extra"])
-        if seen and self._due(trainer, pl_module):
-            # Stopped between an epoch's last batch and its end.
-            self._records.keep(lambda row: row["samples_seen"] < seen)
+        seen, due = pl_module.samples_seen, self._due(trainer, pl_module)
+        # Stopped between an epoch's last batch and its end: the evaluation is made now.
+        due = due and seen > 0
+        if trainer.is_global_zero:
+            self._pictures.mkdir(exist_ok=True)
+            self._records = Records(self._run / f"{self.name}.jsonl")
+            # The row at the end of a run that now goes on was out of turn.
+            self._records.keep(lambda row: row["samples_seen"] <= seen - due and not row["extra"])
+        if due:
             self._evaluate(trainer, pl_module)
-        kept = {row.get("picture") for row in self._records.rows}
-        for picture in self._pictures.glob("*.png"):
-            if picture.name not in kept:
-                picture.unlink()
+        if trainer.is_global_zero:
+            kept = {row.get("picture") for row in self._records.rows}
+            for picture in self._pictures.glob("*.png"):
+                if picture.name not in kept:
+                    picture.unlink()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluate when the epoch has come."""
