@@ -24,6 +24,7 @@ from tests.test_vae import pixels
 
 TINY = [
     "--config=configs/vae.yaml",
+    "--model.likelihood=Gaussian",
     "--model.encoder.base_channels=4",
     "--model.decoder.base_channels=4",
     "--trainer.accelerator=cpu",
