@@ -44,8 +44,8 @@ VAE = [
     "--config=configs/vae.yaml",
     "--data.init_args.batch_size=128",
     "--model.init_args.likelihood=Gaussian",
-    "--model.init_args.encoder.init_args.base_channels=64",
-    "--model.init_args.decoder.init_args.base_channels=64",
+    "--model.init_args.encoder.init_args.base_channels=32",
+    "--model.init_args.decoder.init_args.base_channels=32",
     *SELDOM,
 ]
 VAE_MLP = [

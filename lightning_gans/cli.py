@@ -28,8 +28,6 @@ from lightning_gans.runs import RunOptions, claim, discard_unstarted, latest_che
 __all__ = ["CLI", "run"]
 
 set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
-_EVALUATING = ("modes", "quality", "reconstructions")
-_REPORTING = ("samples", *_EVALUATING, "gradients", "checkpoints")
 
 
 class CLI(LightningCLI):
@@ -72,12 +70,8 @@ class CLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add where the run is kept and what it shows and saves."""
         parser.add_class_arguments(RunOptions, "run")
-        parser.add_lightning_class_args(callbacks.Samples, "samples")
-        parser.add_lightning_class_args(callbacks.ModeDiagnostics, "modes")
-        parser.add_lightning_class_args(callbacks.QualityMetrics, "quality")
-        parser.add_lightning_class_args(callbacks.Reconstructions, "reconstructions")
-        parser.add_lightning_class_args(callbacks.Gradients, "gradients")
-        parser.add_lightning_class_args(callbacks.Checkpoints, "checkpoints")
+        for name, part in callbacks.REPORTING.items():
+            parser.add_lightning_class_args(part, name)
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: what the user says wins over what a checkpoint remembers."""
@@ -132,7 +126,7 @@ class CLI(LightningCLI):
         parts = [
             callbacks.RunConfig(self._parser("fit").dump(settings, skip_none=False)),
             # Checkpoints after what reports, so that they find the rows of their batch there.
-            *(self._get(self.config_init, part) for part in _REPORTING),
+            *(self._get(self.config_init, part) for part in callbacks.REPORTING),
             *progress,
         ]
         return self._instantiate_trainer(config, [callbacks.Together(parts)])
@@ -223,7 +217,7 @@ class CLI(LightningCLI):
             print(
                 f"nobody moved on the last {window.filled} batches, of a window of {window.batches}"
             )
-        for part in (self._get(self.config_init, name) for name in _EVALUATING):
+        for part in (self._get(self.config_init, name) for name in callbacks.EVALUATING):
             print(part.report, end="\n" if part.report else "")
         final = Path(self.trainer.log_dir) / "checkpoints/final.ckpt"
         print(f"{model.batches_seen} batches, {model.samples_seen} samples seen; draw with:")

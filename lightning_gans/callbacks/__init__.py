@@ -13,7 +13,20 @@ from lightning_gans.callbacks.quality import QualityMetrics
 from lightning_gans.callbacks.reconstructions import Reconstructions
 from lightning_gans.callbacks.samples import Samples
 
+EVALUATING = {
+    "modes": ModeDiagnostics,
+    "quality": QualityMetrics,
+    "reconstructions": Reconstructions,
+}
+"""What measures a model while it trains, by its part of a config."""
+
+# Checkpoints after what reports, so that they find the rows of their batch there.
+REPORTING = {"samples": Samples, **EVALUATING, "gradients": Gradients, "checkpoints": Checkpoints}
+"""All that a config may set."""
+
 __all__ = [
+    "EVALUATING",
+    "REPORTING",
     "Checkpoints",
     "Gradients",
     "ModeDiagnostics",

@@ -14,7 +14,7 @@ from lightning_gans.callbacks.pictures import draw_grid, picture_of
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import Measured
 from lightning_gans.models.vae import VAE
-from lightning_gans.objectives import kl_to_prior
+from lightning_gans.objectives.likelihood import kl_to_prior
 from lightning_gans.seeds import Stream
 from lightning_gans.types import Events, Latents
 
