@@ -10,6 +10,7 @@ logging, no progress bar: what it leaves out is what the ratio charges us for.
 """
 
 import copy
+import math
 import statistics
 import sys
 import tempfile
@@ -17,7 +18,7 @@ import time
 
 import torch
 from lightning.pytorch import Callback
-from torch.nn.functional import softplus
+from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from lightning_gans.__main__ import main
 
@@ -31,6 +32,30 @@ DCGAN = [
 ]
 FP32 = [*DCGAN, "--trainer.precision=32-true"]
 UNNORMED = [*FP32, "--model.discriminator.norm=none"]
+# An epoch of the digits is eleven batches: its pictures and validation are left to the end.
+SELDOM = [
+    "--samples.every_n_epochs=1000",
+    "--reconstructions.every_n_epochs=1000",
+    "--quality.every_n_epochs=0",
+    "--trainer.check_val_every_n_epoch=1000",
+    "--trainer.precision=32-true",
+]
+VAE = [
+    "--config=configs/vae.yaml",
+    "--data.init_args.batch_size=128",
+    "--model.init_args.likelihood=Gaussian",
+    "--model.init_args.encoder.init_args.base_channels=32",
+    "--model.init_args.decoder.init_args.base_channels=32",
+    *SELDOM,
+]
+VAE_MLP = [
+    "--config=configs/vae_mnist.yaml",
+    "--config=configs/data/digits.yaml",
+    "--data.init_args.image_size=28",
+    "--data.init_args.batch_size=128",
+    *SELDOM,
+]
+LOG_2PI = math.log(2 * math.pi)
 
 
 def logistic(d, real, fake):
@@ -86,7 +111,7 @@ def fool_pairs(d, real, fake):
 def alternate(d_loss, g_loss, ratio=1):
     """A loop of D on every batch and G on every ratio-th, as one writes it by hand."""
 
-    def loop(generator, discriminator, g_adam, d_adam, batches, autocast):
+    def loop(discriminator, generator, d_adam, g_adam, batches, autocast):
         device = next(generator.parameters()).device
         for i, (real, _) in enumerate(batches):
             real = real.to(device)
@@ -113,7 +138,7 @@ def alternate(d_loss, g_loss, ratio=1):
 def windows(d_loss, g_loss, window):
     """A loop of GEAN, accumulated and sequential, as one writes it by hand."""
 
-    def loop(generator, discriminator, g_adam, d_adam, batches, autocast):
+    def loop(discriminator, generator, d_adam, g_adam, batches, autocast):
         device = next(generator.parameters()).device
         drawn = []
         for real, _ in batches:
@@ -140,6 +165,42 @@ def windows(d_loss, g_loss, window):
     return loop
 
 
+def autoencode(likelihood):
+    """A loop of a VAE as one writes it by hand, encoder and decoder in one step."""
+
+    def loop(encoder, observed, e_adam, d_adam, batches, autocast):
+        device = next(encoder.parameters()).device
+        for real, _ in batches:
+            real = real.to(device)
+            with autocast():
+                mean, log_variance = encoder(real)
+                latents = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+                said = observed.decoder(latents)[:, 0]
+            missed = likelihood(real, said, observed.law)
+            kl = 0.5 * (mean**2 + log_variance.exp() - log_variance - 1).sum(1).mean()
+            e_adam.zero_grad()
+            d_adam.zero_grad()
+            (missed + kl).backward()
+            e_adam.step()
+            d_adam.step()
+            yield
+
+    return loop
+
+
+def squared(real, mean, law):
+    """Of dequantised values under a Gaussian with a learned variance."""
+    real = real + (torch.rand_like(real) - 0.5) * (2 / 255)
+    squares = ((real - mean) / law.log_scale.exp()) ** 2
+    return (0.5 * (squares + LOG_2PI) + law.log_scale).flatten(1).sum(1).mean()
+
+
+def binary(real, logits, law):
+    """Of binarised values."""
+    real = (torch.rand_like(real) < (real + 1) / 2).float()
+    return binary_cross_entropy_with_logits(logits, real, reduction="sum") / len(real)
+
+
 BATCHES, BLOCK = (3000, 50) if GPU else (130, 4)
 PLAIN = alternate(logistic, fool)
 CASES = {
@@ -155,6 +216,8 @@ CASES = {
         alternate(critic, fool_critic, ratio=5),
     ),
     "r3gan": ([*UNNORMED, "--model=R3GAN"], BATCHES, BLOCK, alternate(pairs, fool_pairs)),
+    "vae": (VAE, BATCHES, BLOCK, autoencode(squared)),
+    "vae-mlp": (VAE_MLP, 600, 10, autoencode(binary)),
     "gean": ([*FP32, "--model=GEAN", "--model.window=4"], BATCHES, 4, windows(logistic, fool, 4)),
 }
 """Options, batches in all, batches in a block, and the loop."""
@@ -177,11 +240,11 @@ class Duel(Callback):
     def on_train_start(self, trainer, pl_module) -> None:
         """Copy the networks for the loop."""
         Duel.ratios, Duel.seconds = [], []
-        g, d = copy.deepcopy(pl_module.generator), copy.deepcopy(pl_module.discriminator)
-        g_adam, d_adam = (
+        networks = {name: copy.deepcopy(own) for name, own in pl_module.players.items()}
+        adams = [
             pl_module.optimizer_factories[name](network.parameters())
-            for name, network in (("generator", g), ("discriminator", d))
-        )
+            for name, network in networks.items()
+        ]
         low = trainer.precision == "bf16-mixed"
 
         def autocast():
@@ -191,7 +254,7 @@ class Duel(Callback):
             while True:
                 yield from trainer.datamodule.train_dataloader()
 
-        self.loop = CASES[self.case][3](g, d, g_adam, d_adam, endless(), autocast)
+        self.loop = CASES[self.case][3](*networks.values(), *adams, endless(), autocast)
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         """After each block of ours, one of the loop's."""

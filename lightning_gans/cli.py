@@ -32,8 +32,6 @@ from lightning_gans.strategies import check_strategy
 __all__ = ["CLI", "run"]
 
 set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
-_EVALUATING = ("modes", "quality", "reconstructions")
-_REPORTING = ("samples", *_EVALUATING, "gradients")
 
 
 class CLI(LightningCLI):
@@ -76,12 +74,8 @@ class CLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add where the run is kept and what it shows and saves."""
         parser.add_class_arguments(RunOptions, "run")
-        parser.add_lightning_class_args(callbacks.Samples, "samples")
-        parser.add_lightning_class_args(callbacks.ModeDiagnostics, "modes")
-        parser.add_lightning_class_args(callbacks.QualityMetrics, "quality")
-        parser.add_lightning_class_args(callbacks.Reconstructions, "reconstructions")
-        parser.add_lightning_class_args(callbacks.Gradients, "gradients")
-        parser.add_lightning_class_args(callbacks.Checkpoints, "checkpoints")
+        for name, part in callbacks.SETTABLE.items():
+            parser.add_lightning_class_args(part, name)
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: what the user says wins over what a checkpoint remembers."""
@@ -127,7 +121,7 @@ class CLI(LightningCLI):
         # A config starts a run; where and whether one goes on is said each time.
         settings.ckpt_path, settings.run.force = None, False
         self._settings = self._parser("fit").dump(settings, skip_none=False)
-        reporting = [self._get(self.config_init, part) for part in _REPORTING] + progress
+        reporting = [self._get(self.config_init, part) for part in callbacks.REPORTING] + progress
         parts = [
             callbacks.RunConfig(self._settings),
             callbacks.Resumed(),
@@ -215,7 +209,7 @@ class CLI(LightningCLI):
             print(
                 f"nobody moved on the last {window.filled} batches, of a window of {window.batches}"
             )
-        for part in (self._get(self.config_init, name) for name in _EVALUATING):
+        for part in (self._get(self.config_init, name) for name in callbacks.EVALUATING):
             print(part.report, end="\n" if part.report else "")
         final = callbacks.run_folder(self.trainer) / "checkpoints/final.ckpt"
         print(f"{model.batches_seen} batches, {model.samples_seen} samples seen; draw with:")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import lightning_gans.objectives as objectives
+from lightning_gans.objectives import likelihood
 from tests.conftest import ROOT
 
 MODULES = sorted((ROOT / "lightning_gans").rglob("*.py"))
@@ -33,9 +34,16 @@ def test_a_module_has_under_250_lines_and_says_what_it_is(path):
     assert ast.get_docstring(ast.parse(text))
 
 
-@pytest.mark.parametrize("name", objectives.__all__)
-def test_an_objective_names_its_paper(name):
-    assert re.search(r"\(.*\d{4}.*\)", getattr(objectives, name).__doc__.split("\n")[0])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        *(getattr(objectives, name) for name in objectives.__all__),
+        *(getattr(likelihood, name) for name in likelihood.__all__),
+    ],
+    ids=lambda formula: formula.__name__,
+)
+def test_an_objective_names_its_paper(formula):
+    assert re.search(r"\(.*\d{4}.*\)", formula.__doc__.split("\n")[0])
 
 
 @pytest.mark.parametrize("stage", ["objectives", "schedules", "networks"])

@@ -9,11 +9,8 @@ from torch import distributions
 from torch.testing import assert_close
 
 from lightning_gans.errors import InputError
-from lightning_gans.objectives import (
-    Bernoulli,
-    DiscretisedLogistic,
-    Gaussian,
-    Warmup,
+from lightning_gans.objectives import Bernoulli, DiscretisedLogistic, Gaussian, Warmup
+from lightning_gans.objectives.likelihood import (
     bernoulli,
     discretised_logistic,
     free_bits,

@@ -16,7 +16,24 @@ from lightning_gans.callbacks.resumed import Resumed
 from lightning_gans.callbacks.samples import Samples
 from lightning_gans.callbacks.saved import check_weights, newest_whole, read_checkpoint
 
+EVALUATING = {
+    "modes": ModeDiagnostics,
+    "quality": QualityMetrics,
+    "reconstructions": Reconstructions,
+}
+"""What measures a model while it trains, by its part of a config."""
+
+# Checkpoints after what reports, so that they find the rows of their batch there.
+REPORTING = {"samples": Samples, **EVALUATING, "gradients": Gradients}
+"""Those that only tell of training: it goes on where one fails."""
+
+SETTABLE = {**REPORTING, "checkpoints": Checkpoints}
+"""All that a config may set."""
+
 __all__ = [
+    "EVALUATING",
+    "REPORTING",
+    "SETTABLE",
     "Checkpoints",
     "Gradients",
     "ModeDiagnostics",

@@ -14,7 +14,7 @@ from lightning_gans.callbacks.pictures import draw_grid, picture_of
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import Measured
 from lightning_gans.models.vae import VAE
-from lightning_gans.objectives import kl_to_prior
+from lightning_gans.objectives.likelihood import kl_to_prior
 from lightning_gans.seeds import Stream
 from lightning_gans.types import Events, Latents
 
@@ -162,7 +162,7 @@ def _in_eval(module: LightningModule) -> Iterator[None]:
             part.training = True
 
 
-def traversals(latents: Tensor, which: Tensor) -> Latents:
+def traversals(latents: Tensor, which: Tensor) -> Tensor:
     """Rows (len(which) * 11, latent): ``latents``, but in each row one goes from -3 to 3."""
     rows = latents.repeat(len(which), _STEPS, 1)
     for row, latent in zip(rows, which.tolist(), strict=True):
@@ -170,7 +170,7 @@ def traversals(latents: Tensor, which: Tensor) -> Latents:
     return rows.flatten(0, 1)
 
 
-def interpolations(latents: Latents) -> Latents:
+def interpolations(latents: Tensor) -> Tensor:
     """Rows (n / 2 * 11, latent) on the straight lines from each even row to the one after it."""
     start, end = latents[: len(latents) // 2 * 2].view(-1, 2, 1, latents.shape[1]).unbind(1)
     steps = torch.linspace(0, 1, _STEPS).to(latents)[None, :, None]

@@ -4,9 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gans.models.game import OptimizerFactory
+from lightning_gans.models.observed import Observed, drawn
 from lightning_gans.models.rounds import Round
-from lightning_gans.models.vae import VAE, Observed, drawn
-from lightning_gans.objectives import Gaussian, kl_to_prior
+from lightning_gans.models.vae import VAE
+from lightning_gans.objectives import Gaussian
+from lightning_gans.objectives.likelihood import kl_to_prior
 from lightning_gans.schedules import Stages
 from lightning_gans.seeds import Stream, seeded
 from lightning_gans.types import Decoder, Encoder, InputError, Player

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from lightning_gans.models.game import OptimizerFactory, SchedulerFactory
 from lightning_gans.models.latent import LatentGame
 from lightning_gans.models.likelihood import Likelihood
+from lightning_gans.models.observed import Observed, drawn, wide
 from lightning_gans.models.rounds import Round
 from lightning_gans.models.rules import Clipping, Rules
-from lightning_gans.objectives import (
-    Observation,
-    Warmup,
+from lightning_gans.objectives import Observation, Warmup
+from lightning_gans.objectives.likelihood import (
+    LogProbs,
     free_bits,
     importance_weighted,
     kl_to_prior,
@@ -22,61 +22,12 @@ from lightning_gans.objectives import (
 )
 from lightning_gans.schedules import Schedule, Simultaneous, Update, descend
 from lightning_gans.seeds import Stream, seeded
-from lightning_gans.types import (
-    Decoder,
-    Encoder,
-    Events,
-    Generator,
-    InputError,
-    Latents,
-    Player,
-    Turn,
-)
+from lightning_gans.types import Decoder, Encoder, Events, InputError, Latents, Player, Turn
 
-__all__ = ["VAE", "Observed", "drawn"]
+__all__ = ["VAE"]
 
 _ROWS = 512
 """Latents that are decoded at once."""
-
-
-class Observed(Generator):
-    """A decoder and the law of what it says: latents to expected events, or to likelihoods.
-
-    Args:
-        decoder: Says what the law needs to know of each value.
-        law: Of events.
-
-    Raises:
-        InputError: The decoder gives more or fewer outputs than the law takes.
-    """
-
-    def __init__(self, decoder: Decoder, law: Observation) -> None:
-        super().__init__(decoder.latent_dim)
-        if decoder.outputs != law.outputs:
-            raise InputError(
-                f"model.decoder.outputs is {decoder.outputs}; model.likelihood "
-                f"{type(law).__name__} takes {law.outputs} for each value"
-            )
-        self.decoder, self.law, self.event_shape = decoder, law, decoder.event_shape
-
-    def forward(self, latents: Latents) -> Events:
-        """Expected events (batch, *event_shape); images in [-1, 1]."""
-        mean = self.law.mean(self.decoder(latents))
-        return mean.clamp(-1, 1) if len(self.event_shape) == 3 else mean
-
-    def log_prob(self, events: Events, latents: Latents) -> Float[Tensor, " batch"]:
-        """Log p(x | z) (batch,) of events at their latents, in 32 bits at least."""
-        return self.law.log_prob(events, _wide(self.decoder(latents)))
-
-
-def drawn(mean: Latents, log_variance: Latents, noise: Tensor) -> Tensor:
-    """Latents of a posterior (..., latent), from noise N(0, I) (Kingma and Welling, 2014)."""
-    return mean + noise * (0.5 * log_variance).exp()
-
-
-def _wide(x: Tensor) -> Tensor:
-    """Sums over hundreds of values need more than 16 bits."""
-    return x.float() if x.itemsize < 4 else x
 
 
 class VAE(Likelihood, LatentGame):
@@ -212,17 +163,21 @@ class VAE(Likelihood, LatentGame):
     def posterior(self, events: Events) -> tuple[Latents, Latents]:
         """Mean and logarithm of the variance of q(z | x), both (batch, latent_dim)."""
         mean, log_variance = self.encoder(events)
-        return _wide(mean), _wide(log_variance)
+        return wide(mean), wide(log_variance)
 
     def loss(self, player: Player, played: Round, attached: bool = False) -> Tensor:
         """The mean loss () of both players on a round at the present weights."""
-        mean, log_variance = self.posterior(played.events)
         noise = self.latents(played.batch_size, played.batch)[played.part]
-        latents = drawn(mean, log_variance, noise)
-        missed = -self.generator.log_prob(played.events, latents).mean()
-        kl = kl_to_prior(mean, log_variance)
+        given, kl = self._terms(played.events, noise, self.generator)
+        missed = -given.mean()
         self._told.append(torch.stack((missed, kl.sum(1).mean())).detach())
         return missed + self._beta * free_bits(kl, self.free_bits)
+
+    def _terms(self, events: Events, noise: Tensor, law: Observed) -> tuple[LogProbs, Latents]:
+        """Log p(x | z) (batch,) at one z of each posterior, and its divergence (batch, latent)."""
+        mean, log_variance = self.posterior(events)
+        given = law.log_prob(events, drawn(mean, log_variance, noise))
+        return given, kl_to_prior(mean, log_variance)
 
     def told(self) -> dict[str, float]:
         """The negative evidence lower bound, and its divergence."""
@@ -246,7 +201,7 @@ class VAE(Likelihood, LatentGame):
 
     def log_prob(
         self, events: Events, samples: int = 1, source: torch.Generator | None = None
-    ) -> Float[Tensor, " batch"]:
+    ) -> LogProbs:
         """A lower bound (batch,) of log p(x), importance-weighted (Burda et al., 2016).
 
         Args:
@@ -269,21 +224,13 @@ class VAE(Likelihood, LatentGame):
             weights.append(given.view(k, -1) + ratio)
         return importance_weighted(torch.cat(weights))
 
-    def elbo(
-        self, events: Events, source: torch.Generator | None = None
-    ) -> Float[Tensor, " batch"]:
-        """The evidence lower bound (batch,), by one sample of q and the exact divergence.
+    def elbo(self, events: Events, source: torch.Generator | None = None) -> LogProbs:
+        """The evidence lower bound (batch,), by one sample of q and the exact divergence."""
+        noise = torch.randn(len(events), self.encoder.latent_dim, generator=source).to(events)
+        given, kl = self._terms(events, noise, self.sampled)
+        return given - kl.sum(1)
 
-        Args:
-            events: As the likelihood sees them (`continuous`).
-            source: Of the samples, on the CPU; None draws from the global one.
-        """
-        mean, log_variance = self.posterior(events)
-        noise = torch.randn(mean.shape, generator=source).to(mean)
-        latents = drawn(mean, log_variance, noise)
-        return self.sampled.log_prob(events, latents) - kl_to_prior(mean, log_variance).sum(1)
-
-    def evaluate(self, events: Events, split: str, batch_idx: int) -> Float[Tensor, " batch"]:
+    def evaluate(self, events: Events, split: str, batch_idx: int) -> LogProbs:
         """The evidence lower bound while training; a tighter one in tests and predictions."""
         source = seeded(torch.Generator(), Stream.EVALUATION, batch_idx, 0)
         if split == "val":

@@ -14,15 +14,6 @@ from lightning_gans.objectives.adversarial import (
     wasserstein,
 )
 from lightning_gans.objectives.lecam import LeCam
-from lightning_gans.objectives.likelihood import (
-    bernoulli,
-    discretised_logistic,
-    free_bits,
-    gaussian,
-    importance_weighted,
-    kl_to_prior,
-    latent_log_ratio,
-)
 from lightning_gans.objectives.observations import Bernoulli, DiscretisedLogistic, Gaussian
 from lightning_gans.objectives.observations import Observation as Observation
 from lightning_gans.objectives.penalties import DRAGAN, R1, R2, GradientPenalty
@@ -44,15 +35,8 @@ __all__ = [
     "LeastSquares",
     "Smoothed",
     "Warmup",
-    "bernoulli",
-    "discretised_logistic",
-    "free_bits",
-    "gaussian",
     "hinge",
     "hybrid",
-    "importance_weighted",
-    "kl_to_prior",
-    "latent_log_ratio",
     "least_squares",
     "minimax",
     "non_saturating",

@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 LogProbs = Float[Tensor, " batch"]
+"""One number of nats for each event."""
 _LOG_2PI = math.log(2 * math.pi)
 
 
