@@ -56,13 +56,26 @@ class Likelihood(Model):
             return events
         return dequantised(events, width, seeded(torch.Generator(), stream, *keys))
 
+    def first_events(self, n: int) -> Events:
+        """The first ``n`` training events (at most; n, *event_shape), as training sees them.
+
+        For guessing parameters: all processes must then take those of the first.
+        """
+        gathered, count = [], 0
+        for events, _ in self.trainer.datamodule.train_dataloader():
+            gathered.append(events)
+            count += len(events)
+            if count >= n:
+                break
+        return self.continuous(torch.cat(gathered)[:n], Stream.NOISE, self.seed, 0).to(self.device)
+
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Nats of held-out events, with noise that is the same every time."""
         self._evaluate(batch, batch_idx, "val")
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """As `validation_step`, on the test events."""
-        self._evaluate(batch, batch_idx, "test")
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """As `validation_step`, on the test events; the mean nats ()."""
+        return self._evaluate(batch, batch_idx, "test")
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Log-densities (batch,) of real events, and their labels (batch,)."""
@@ -70,7 +83,7 @@ class Likelihood(Model):
         events = self.continuous(events, Stream.EVALUATION, batch_idx)
         return {"log_prob": self.log_prob(events), "labels": labels}
 
-    def _evaluate(self, batch: tuple[Tensor, Tensor], batch_idx: int, split: str) -> None:
+    def _evaluate(self, batch: tuple[Tensor, Tensor], batch_idx: int, split: str) -> Tensor:
         events, _ = batch
         nats = -self.log_prob(self.continuous(events, Stream.EVALUATION, batch_idx)).mean()
         if not nats.isfinite():
@@ -81,3 +94,4 @@ class Likelihood(Model):
                 nats.item(), events[0].numel(), 1.0 if self.discrete else width
             )
             self.log(f"{split}/bits_per_dimension", bits, batch_size=len(events))
+        return nats
