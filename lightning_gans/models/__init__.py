@@ -1,8 +1,25 @@
 """Models: LightningModules that play games in turns."""
 
+from lightning_gans.models.factor_analysers import MixtureOfFactorAnalysers
 from lightning_gans.models.game import Game
 from lightning_gans.models.gan import GAN
+from lightning_gans.models.mixture import GaussianMixture
+from lightning_gans.models.mixture_game import GaussianMixtureByGradient
 from lightning_gans.models.model import Model
 from lightning_gans.models.presets import DRAGAN, GEAN, LSGAN, R3GAN, SNGAN, WGAN, WGANGP
 
-__all__ = ["DRAGAN", "GAN", "GEAN", "LSGAN", "R3GAN", "SNGAN", "WGAN", "WGANGP", "Game", "Model"]
+__all__ = [
+    "DRAGAN",
+    "GAN",
+    "GEAN",
+    "LSGAN",
+    "R3GAN",
+    "SNGAN",
+    "WGAN",
+    "WGANGP",
+    "Game",
+    "GaussianMixture",
+    "GaussianMixtureByGradient",
+    "MixtureOfFactorAnalysers",
+    "Model",
+]

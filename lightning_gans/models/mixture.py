@@ -1,0 +1,343 @@
+"""Mixtures: a component is drawn, and an event from it. Their common part, and Gaussians."""
+
+import math
+import warnings
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lightning_gans.models.em import ExpectationMaximisation, Sums
+from lightning_gans.models.likelihood import Likelihood
+from lightning_gans.objectives.clustering import kmeans, nearest
+from lightning_gans.objectives.covariances import Covariance, Density, Full
+from lightning_gans.objectives.mixtures import (
+    aic,
+    bic,
+    draw_components,
+    filled,
+    gaussian_expectations,
+    halved,
+    heirs,
+    posterior,
+    set_apart,
+)
+from lightning_gans.schedules import BatchCount
+from lightning_gans.types import Events, InputError
+
+__all__ = ["GaussianMixture", "Gaussians", "Mixture"]
+
+_ROWS = 1024
+
+Points = Float[Tensor, "n d"]
+
+
+class Mixture(Likelihood):
+    """A model whose density is a weighted sum of its components' densities.
+
+    Attributes:
+        event_shape: Of one event; its values are taken as one vector of d numbers.
+        components: Their number, K.
+        log_weights: Logarithms of their weights (K,).
+        shift: A middle of the data (d,), about which all is computed, so that it costs no digits.
+        restarts: Beginnings of the k-means that guesses the centres.
+    """
+
+    components: int
+    log_weights: Tensor
+    shift: Tensor
+    restarts: int
+
+    def _describe(self, event_shape: Sequence[int], components: int, restarts: int) -> None:
+        """Take what all mixtures are told.
+
+        Raises:
+            InputError: A number is below 1.
+        """
+        given = {
+            "components": components,
+            "restarts": restarts,
+            "event_shape": min(event_shape, default=0),
+        }
+        for name, value in given.items():
+            if value < 1:
+                raise InputError(f"model.{name} is {value}; it must be at least 1")
+        self.event_shape, self.components = tuple(event_shape), components
+        self.dimension, self.restarts = math.prod(event_shape), restarts
+        self.register_buffer("shift", torch.zeros(self.dimension, dtype=torch.float64))
+        self._tested = torch.zeros(2, dtype=torch.float64)
+        self._told_of_the_dead = False
+
+    @abstractmethod
+    def joint(self, points: Points) -> Float[Tensor, "n K"]:
+        """Log pi_k + log p_k(x) of ``points`` (n, d), in 64 bits and about ``shift``."""
+
+    @property
+    @abstractmethod
+    def free(self) -> int:
+        """How many numbers are fitted."""
+
+    @abstractmethod
+    def drawn(self, components: Tensor, generator: torch.Generator | None) -> Points:
+        """An event about ``shift`` (n, d) from each of ``components`` (n,), on the CPU."""
+
+    @abstractmethod
+    def completed(
+        self, points: Points, missing: Bool[Tensor, " d"], generator: torch.Generator | None
+    ) -> Points:
+        """`inpaint` for points about ``shift``."""
+
+    def points(self, events: Events) -> Points:
+        """``events`` as vectors (n, d) about ``shift``, in 64 bits."""
+        return events.flatten(1).double() - self.shift
+
+    def log_prob(self, events: Events) -> Float[Tensor, " batch"]:
+        """Log-density (batch,) of ``events``, in nats."""
+        return self.joint(self.points(events)).logsumexp(1)
+
+    def responsibilities(self, events: Events) -> Float[Tensor, "batch K"]:
+        """How likely each event comes from each component."""
+        return posterior(self.joint(self.points(events)))[1]
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """``n`` events (n, *event_shape), drawn on the CPU: every device gives the same.
+
+        Args:
+            n: Number of events.
+            generator: On the CPU; None draws from the global one.
+        """
+        components = draw_components(self.log_weights, n, generator)
+        points = self.drawn(components, generator) + self.shift.cpu()
+        return points.view(n, *self.event_shape).float().to(self.device)
+
+    @torch.no_grad()
+    def inpaint(
+        self, events: Events, missing: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """``events`` with their missing values by what is known of the others.
+
+        Args:
+            events: (n, *event_shape); what stands in the place of missing values does not matter.
+            missing: Which values are, the same in all events: (*event_shape), true or false.
+            generator: Draws them from their conditional law, on the CPU; None takes its mean,
+                which is the least wrong on average.
+
+        Raises:
+            InputError: ``missing`` has another shape, or is no mask.
+        """
+        if missing.dtype != torch.bool or tuple(missing.shape) != self.event_shape:
+            raise InputError(
+                f"missing has the shape {tuple(missing.shape)} and {missing.dtype}; it must have "
+                f"{self.event_shape} and torch.bool"
+            )
+        mask = missing.flatten().to(events.device)
+        points = self.points(events).masked_fill(mask, 0)
+        if mask.any():
+            points = self.completed(points, mask, generator)
+        made = (points + self.shift).view(events.shape).to(events)
+        return torch.where(mask.view(self.event_shape), made, events)
+
+    def centres(self, events: Events) -> tuple[Points, Tensor]:
+        """Take the middle of ``events`` as ``shift``; they about it (n, d), and centres (K, d).
+
+        Raises:
+            InputError: There are fewer events than components, or some are not finite.
+        """
+        if len(events) < self.components:
+            raise InputError(
+                f"model.components is {self.components}, but there are {len(events)} events to "
+                f"begin with (the data, model.initial_events); choose at most {len(events)}"
+            )
+        points = events.flatten(1).double()
+        if wrong := int((~points.isfinite().all(1)).sum()):
+            raise InputError(
+                f"{wrong} of the first {len(points)} events are not finite; leave them out of the "
+                "data"
+            )
+        self.shift.copy_(points.mean(0))
+        points = points - self.shift
+        found = kmeans(points.cpu(), self.components, self.seed, restarts=self.restarts)
+        return points, found.to(points)
+
+    def revived(self, counts: Tensor) -> list[tuple[int, int]]:
+        """Dead components and those to split for them, told of once."""
+        pairs = heirs(counts)
+        if pairs and not self._told_of_the_dead:
+            self._told_of_the_dead = True
+            dead, heavy = pairs[0]
+            warnings.warn(
+                f"component {dead} of the mixture has died (no event comes from it) at batch "
+                f"{self.batches_seen}: component {heavy}, the heaviest, is split in halves for it, "
+                "and so for others to come; with fewer model.components none may die",
+                stacklevel=2,
+            )
+        return pairs
+
+    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Log-densities (batch,), labels (batch,) and responsibilities (batch, K)."""
+        found = super().predict_step(batch, batch_idx)
+        return found | {"responsibilities": self.responsibilities(batch[0])}
+
+    def on_test_epoch_start(self) -> None:
+        """Nothing is tested yet."""
+        self._tested.zero_()
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """As a likelihood's; what the criteria need is added up."""
+        nats = super().test_step(batch, batch_idx)
+        self._tested += torch.tensor([len(batch[0]), -nats * len(batch[0])], dtype=torch.float64)
+
+    def on_test_epoch_end(self) -> None:
+        """BIC and AIC of the test events, as if the model had been fitted to them."""
+        total = self.trainer.strategy.reduce(self._tested.to(self.device), reduce_op="sum")
+        n, log_likelihood = total.tolist()
+        self.log("test/bic", bic(log_likelihood, self.free, int(n)))
+        self.log("test/aic", aic(log_likelihood, self.free))
+
+
+class Gaussians(Mixture):
+    """A mixture of Gaussians.
+
+    Attributes:
+        covariance: How the covariances are bound.
+        means: Centres (K, d), about ``shift``.
+        covariances: As ``covariance`` shapes them.
+        reg_covar: Added to every variance.
+    """
+
+    covariance: Covariance
+    means: Tensor
+    covariances: Tensor
+    reg_covar: float
+
+    def _bind(self, covariance: Covariance, reg_covar: float) -> None:
+        """Take what all mixtures of Gaussians are told.
+
+        Raises:
+            InputError: ``reg_covar`` is below 0.
+        """
+        if not reg_covar >= 0:
+            raise InputError(f"model.reg_covar is {reg_covar}; it must be at least 0")
+        self.covariance, self.reg_covar = covariance, reg_covar
+
+    def joint(self, points: Points) -> Float[Tensor, "n K"]:
+        """Log pi_k + log N(x; mu_k, Sigma_k)."""
+        density = self.density
+        parts = points.split(_ROWS)
+        logs = torch.cat([density(self.covariance.features(part)) for part in parts])
+        return logs + self.log_weights
+
+    @property
+    def density(self) -> Density:
+        """The components' log-densities."""
+        return self.covariance.density(self.means, self.covariances)
+
+    @property
+    def free(self) -> int:
+        """Of weights, means and covariances."""
+        others = self.components - 1 + self.means.numel()
+        return others + self.covariance.free(self.components, self.dimension)
+
+    def drawn(self, components: Tensor, generator: torch.Generator | None) -> Points:
+        """A centre, and noise of that component."""
+        noise = torch.randn(len(components), self.dimension, generator=generator).double()
+        points = self.means.cpu()[components]
+        for component in components.unique().tolist():
+            own = components == component
+            points[own] += noise[own] @ torch.linalg.cholesky(self._dense(component).cpu()).T
+        return points
+
+    def completed(
+        self, points: Points, missing: Bool[Tensor, " d"], generator: torch.Generator | None
+    ) -> Points:
+        """By each component's matrix."""
+        return filled(points, missing, self.log_weights, self.means, self._dense, generator)
+
+    def _dense(self, component: int) -> Float[Tensor, "d d"]:
+        return self.covariance.dense(self.covariances, component, self.dimension)
+
+    def guess(self, events: Events) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-weights, means and covariances that fit the bins of k-means best."""
+        points, centres = self.centres(events)
+        shares = torch.nn.functional.one_hot(nearest(points, centres), self.components).to(points)
+        statistics = self.covariance.statistics(self.covariance.features(points), shares)
+        return self.fitted({**statistics, "counts": shares.sum(0)})
+
+    def fitted(self, sums: Sums) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-weights, means and covariances that fit ``sums`` best; the dead live again."""
+        pairs = self.revived(sums["counts"])
+        counts, moments = (halved(sums[name], pairs) for name in ("counts", "moments"))
+        means, covariances = self.covariance.fit(
+            {**sums, "moments": moments}, counts, self.dimension
+        )
+        covariances = self.covariance.widened(covariances, self.reg_covar)
+        for dead, heavy in pairs:
+            variances = self.covariance.dense(covariances, heavy, self.dimension).diagonal()
+            set_apart(means, dead, heavy, variances)
+        return (counts / counts.sum()).log(), means, covariances
+
+
+class GaussianMixture(Gaussians, ExpectationMaximisation):
+    """A mixture of Gaussians by expectation-maximisation (Dempster et al., 1977).
+
+    Its parameters are those of scikit-learn's, and so is each step. All is in 64 bits.
+
+    Args:
+        event_shape: Of one event; its values are taken as one vector.
+        components: Number of Gaussians.
+        covariance: `Spherical`, `Diagonal`, `Tied` or `Full`.
+        reg_covar: Added to every variance, so that no Gaussian can shrink to a point.
+        restarts: Beginnings of the k-means that guesses the centres; the best is kept.
+        window: Batches between two M-turns, or ``epoch``: the classical algorithm.
+        decay: The k-th window's statistics enter a running mean with the weight (k + 1)^-decay;
+            None takes each window's alone.
+        tolerance: Training ends when the mean log-likelihood changes by less than this share.
+        initial_events: Events that k-means looks at.
+
+    Raises:
+        InputError: A number is out of range.
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        components: int,
+        covariance: Covariance = Full(),
+        reg_covar: float = 1e-6,
+        restarts: int = 3,
+        window: BatchCount = "epoch",
+        decay: float | None = None,
+        tolerance: float = 1e-6,
+        initial_events: int = 10_000,
+    ) -> None:
+        super().__init__(window, decay, tolerance, initial_events)
+        self._describe(event_shape, components, restarts)
+        self._bind(covariance, reg_covar)
+        log_weights = torch.full((components,), -math.log(components), dtype=torch.float64)
+        self.register_buffer("log_weights", log_weights)
+        means = torch.zeros(components, self.dimension, dtype=torch.float64)
+        self.register_buffer("means", means)
+        self.register_buffer("covariances", covariance.unit(components, self.dimension))
+
+    def initialise(self, events: Events) -> None:
+        """By k-means."""
+        self._take(self.guess(events))
+
+    def expect(self, events: Events) -> Sums:
+        """Responsibilities, and the values and products that they weight."""
+        points = self.points(events)
+        return gaussian_expectations(points, self.covariance, self.log_weights, self.density)
+
+    def maximise(self, sums: Sums) -> None:
+        """Weighted means and covariances."""
+        self._take(self.fitted(sums))
+
+    def _take(self, found: tuple[Tensor, Tensor, Tensor]) -> None:
+        log_weights, means, covariances = found
+        self.covariance.density(means, covariances)  # refuses what is singular before it is taken
+        self.log_weights.copy_(log_weights)
+        self.means.copy_(means)
+        self.covariances.copy_(covariances)

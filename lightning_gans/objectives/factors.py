@@ -1,0 +1,261 @@
+"""Mixtures of factor analysers: Gaussians of low rank plus noise, never as d x d matrices."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lightning_gans.objectives.clustering import nearest, squared_distances
+from lightning_gans.objectives.mixtures import posterior
+
+__all__ = [
+    "Factors",
+    "each_value",
+    "expectations",
+    "factors_of",
+    "filled",
+    "joint",
+    "maximised",
+    "principal",
+    "shared",
+    "spherical",
+]
+
+Points = Float[Tensor, "n d"]
+Variances = Float[Tensor, "K d"]
+
+_BLOCK = 1 << 19
+"""Numbers that are worked on at a time."""
+
+
+class Factors(NamedTuple):
+    """x = mean_k + loadings_k z + noise, with z ~ N(0, I) in q dimensions (all in 64 bits).
+
+    Attributes:
+        log_weights: Logarithms of the components' weights (K,).
+        means: (K, d).
+        loadings: (K, d, q).
+        noise: Variances of the noise (K, d), above 0.
+    """
+
+    log_weights: Float[Tensor, " K"]
+    means: Float[Tensor, "K d"]
+    loadings: Float[Tensor, "K d q"]
+    noise: Variances
+
+
+class _Density(NamedTuple):
+    """What the log-densities of `Factors` are computed from.
+
+    With I + A^T N^-1 A = L L^T for loadings A and noise N, the covariance's inverse is
+    N^-1 - W W^T, W = N^-1 A L^-T (Woodbury), and its determinant |N| |L|^2 (Sylvester). So q + 2
+    numbers a component take the place of d^2: u = W^T (x - mean), and what is linear in x and x^2.
+    """
+
+    values: Float[Tensor, "d columns"]
+    squares: Float[Tensor, "d K"]
+    constants: Float[Tensor, " K"]
+    offsets: Float[Tensor, " columns_of_u"]
+    inner: Float[Tensor, "K q q"]
+
+    def __call__(self, points: Points) -> tuple[Float[Tensor, "n K"], Float[Tensor, "n K q"]]:
+        """Log pi_k + log p_k(x), and u, by which the latents are known: E[z|x] = L^-T u."""
+        k, q, _ = self.inner.shape
+        values = points @ self.values
+        u = (values[:, k:] - self.offsets).unflatten(1, (k, q))
+        logs = values[:, :k] + points.square() @ self.squares + self.constants
+        return logs + u.square().sum(2) / 2, u
+
+
+def _density(factors: Factors) -> _Density:
+    log_weights, means, loadings, noise = factors
+    scaled = loadings / noise[:, :, None]
+    inner = torch.eye(loadings.shape[2]).to(loadings) + loadings.mT @ scaled
+    inner = torch.linalg.cholesky(inner)
+    w = torch.linalg.solve_triangular(inner, scaled.mT, upper=False)
+    sizes = inner.diagonal(dim1=1, dim2=2).log().sum(1) + (2 * math.pi * noise).log().sum(1) / 2
+    slopes = means / noise
+    return _Density(
+        values=torch.cat([slopes, w.flatten(0, 1)]).T.contiguous(),
+        squares=-0.5 / noise.T,
+        constants=log_weights - sizes - (slopes * means).sum(1) / 2,
+        offsets=(w @ means[:, :, None]).flatten(),
+        inner=inner,
+    )
+
+
+def _rows(factors: Factors) -> int:
+    return max(64, _BLOCK // factors.loadings[:, 0].numel())
+
+
+def joint(points: Points, factors: Factors) -> Float[Tensor, "n K"]:
+    """Log pi_k + log p_k(x) of a mixture of factor analysers (Ghahramani and Hinton, 1996)."""
+    density = _density(factors)
+    return torch.cat([density(part)[0] for part in points.split(_rows(factors))])
+
+
+def expectations(points: Points, factors: Factors) -> dict[str, Tensor]:
+    """The E-turn of a mixture of factor analysers (Ghahramani and Hinton, 1996), in blocks.
+
+    Returns:
+        Sums over the points, of responsibilities r and latents z: ``events`` (), ``log_prob`` (),
+        ``counts`` (K,), ``x`` (K, d), ``squares`` (K, d), ``z`` (K, q), ``xz`` (K, d, q) and
+        ``zz`` (K, q, q).
+    """
+    density, sums = _density(factors), {}
+    k, d, q = factors.loadings.shape
+    for part in points.split(_rows(factors)):
+        logs, u = density(part)
+        log_prob, shares = posterior(logs)
+        weighted = shares[:, :, None] * u
+        products = torch.cat([shares, weighted.flatten(1)], 1).T @ part
+        found = {
+            "events": shares.new_tensor(len(part)),
+            "log_prob": log_prob.sum(),
+            "counts": shares.sum(0),
+            "x": products[:k],
+            "squares": shares.T @ part.square(),
+            "z": weighted.sum(0),
+            "xz": products[k:].view(k, q, d),
+            "zz": torch.einsum("nkp,nkq->kpq", weighted, u),
+        }
+        sums = {name: sums.get(name, 0) + value for name, value in found.items()}
+    # From u to z = L^-T u, whose posterior covariance is (L L^T)^-1 at every point.
+    back = torch.linalg.inv(density.inner)
+    sums["z"] = (sums["z"][:, None] @ back)[:, 0]
+    sums["xz"] = sums["xz"].mT @ back
+    sums["zz"] = (
+        back.mT @ (sums["zz"] + sums["counts"][:, None, None] * torch.eye(q).to(back)) @ back
+    )
+    return sums
+
+
+def each_value(variances: Variances, counts: Float[Tensor, " K"]) -> Variances:
+    """Noise of its own for each value of each component (Ghahramani and Hinton, 1996)."""
+    return variances
+
+
+def shared(variances: Variances, counts: Float[Tensor, " K"]) -> Variances:
+    """Noise of its own for each value, the same in all components (Ghahramani and Hinton, 1996)."""
+    return ((counts / counts.sum()) @ variances).expand_as(variances)
+
+
+def spherical(variances: Variances, counts: Float[Tensor, " K"]) -> Variances:
+    """Noise as large for every value: as in probabilistic PCA (Tipping and Bishop, 1999)."""
+    return variances.mean(1, keepdim=True).expand_as(variances)
+
+
+Pool = Callable[[Variances, Float[Tensor, " K"]], Variances]
+"""From the noise of each value of each component, and their counts (K,), to what is bound."""
+
+
+def maximised(sums: dict[str, Tensor], noise: Pool, least: float) -> Factors:
+    """The M-turn of a mixture of factor analysers (Ghahramani and Hinton, 1996).
+
+    A mean is the loading of a latent that is always 1, so both have one equation.
+
+    Args:
+        sums: Those of `expectations`; counts are above 0.
+        noise: How the noise is bound.
+        least: Its least variance.
+    """
+    counts, z = sums["counts"], sums["z"][:, :, None]
+    xz = torch.cat([sums["xz"], sums["x"][:, :, None]], 2)
+    corner = counts[:, None, None]
+    zz = torch.cat([torch.cat([sums["zz"], z], 2), torch.cat([z.mT, corner], 2)], 1)
+    loadings = torch.linalg.solve(zz, xz.mT).mT
+    variances = (sums["squares"] - (loadings * xz).sum(2)) / counts[:, None]
+    return Factors(
+        (counts / counts.sum()).log(),
+        loadings[:, :, -1].contiguous(),
+        loadings[:, :, :-1].contiguous(),
+        noise(variances, counts).clamp(min=least),
+    )
+
+
+def principal(points: Points, factors: int) -> tuple[Float[Tensor, "d q"], float]:
+    """Loadings and variance of the noise of likeliest principal components (Tipping, Bishop, 1999).
+
+    Args:
+        points: (n, d), of mean 0; with n up to ``factors`` some loadings are 0.
+        factors: Their number q, below d.
+    """
+    n, d = points.shape
+    _, sizes, axes = torch.linalg.svd(points, full_matrices=False)
+    variances = sizes.square() / n
+    noise = (variances[factors:].sum() / (d - factors)).item()
+    loadings = points.new_zeros(d, factors)
+    found = axes[:factors].T * (variances[:factors] - noise).clamp(min=0).sqrt()
+    loadings[:, : found.shape[1]] = found
+    return loadings, noise
+
+
+def factors_of(points: Points, centres: Points, factors: int, noise: Pool, least: float) -> Factors:
+    """A guess: principal components of the points nearest to each centre.
+
+    Args:
+        points: (n, d).
+        centres: (K, d).
+        factors: Latents of each component, below d.
+        noise: How the noise is bound.
+        least: Its least variance.
+    """
+    told, enough = nearest(points, centres), min(len(points), 2 * factors + 2)
+    means, loadings, variances = [], [], []
+    for component, centre in enumerate(centres):
+        own = points[told == component]
+        if len(own) < enough:
+            distances = squared_distances(points, centre[None])[:, 0]
+            own = points[distances.topk(enough, largest=False).indices]
+        means.append(own.mean(0))
+        own = own - means[-1]
+        loadings.append(principal(own, factors)[0])
+        variances.append(own.square().mean(0) - loadings[-1].square().sum(1))
+    counts = told.bincount(minlength=len(centres)).clamp(min=1).to(points)
+    bound = noise(torch.stack(variances), counts).clamp(min=least)
+    log_weights = (counts / counts.sum()).log()
+    return Factors(log_weights, torch.stack(means), torch.stack(loadings), bound)
+
+
+def filled(
+    points: Points,
+    missing: Bool[Tensor, " d"],
+    factors: Factors,
+    generator: torch.Generator | None = None,
+) -> Points:
+    """``points`` with their missing values by the conditional law (Ghahramani and Hinton, 1996).
+
+    The known values are of a mixture of factor analysers, too, whose latents explain the others.
+
+    Args:
+        points: (n, d); what stands in the place of missing values does not matter.
+        missing: Which values are.
+        factors: The mixture.
+        generator: Draws from that law, on the CPU; None takes its mean.
+    """
+    log_weights, means, loadings, noise = factors
+    known = Factors(log_weights, *(part[:, ~missing] for part in (means, loadings, noise)))
+    density = _density(known)
+    logs, u = density(points[:, ~missing])
+    _, shares = posterior(logs)
+    back = torch.linalg.inv(density.inner)
+    z = torch.einsum("nkp,kpq->nkq", u, back)
+    means, loadings, result = means[:, missing], loadings[:, missing], points.clone()
+    if generator is None:
+        weighted = (shares[:, :, None] * z).flatten(1)
+        result[:, missing] = shares @ means + weighted @ loadings.mT.flatten(0, 1)
+        return result
+    chosen = torch.multinomial(shares.cpu(), 1, generator=generator)[:, 0].to(points.device)
+    draw = torch.randn(*z[:, 0].shape, generator=generator, dtype=z.dtype).to(z)
+    grain = torch.randn(len(points), means.shape[1], generator=generator, dtype=z.dtype).to(z)
+    for component in chosen.unique().tolist():
+        own = (chosen == component).nonzero()
+        rows = own[:, 0]
+        latents = z[rows, component] + draw[rows] @ back[component]
+        values = means[component] + latents @ loadings[component].T
+        values = values + noise[component, missing].sqrt() * grain[rows]
+        result[own, missing.nonzero()[:, 0]] = values
+    return result
