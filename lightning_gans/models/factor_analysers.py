@@ -88,7 +88,7 @@ class MixtureOfFactorAnalysers(Mixture, ExpectationMaximisation):
         return k - 1 + k * d + k * (d * q - q * (q - 1) // 2) + noise
 
     def joint(self, points: Points) -> Float[Tensor, "n K"]:
-        """Log pi_k + log N(x; mu_k, A_k A_k^T + N_k)."""
+        """Joint log-densities log pi_k + log N(x; mu_k, A_k A_k^T + N_k)."""
         return analysis.joint(points, self.factors)
 
     def drawn(self, components: Tensor, generator: torch.Generator | None) -> Points:

@@ -72,7 +72,7 @@ class Mixture(Likelihood):
 
     @abstractmethod
     def joint(self, points: Points) -> Float[Tensor, "n K"]:
-        """Log pi_k + log p_k(x) of ``points`` (n, d), in 64 bits and about ``shift``."""
+        """Joint log-densities log pi_k + log p_k(x) of 64-bit ``points`` about ``shift``."""
 
     @property
     @abstractmethod
@@ -224,7 +224,7 @@ class Gaussians(Mixture):
         self.covariance, self.reg_covar = covariance, reg_covar
 
     def joint(self, points: Points) -> Float[Tensor, "n K"]:
-        """Log pi_k + log N(x; mu_k, Sigma_k)."""
+        """Joint log-densities log pi_k + log N(x; mu_k, Sigma_k)."""
         density = self.density
         parts = points.split(_ROWS)
         logs = torch.cat([density(self.covariance.features(part)) for part in parts])

@@ -17,21 +17,22 @@ Means = Float[Tensor, "K d"]
 
 
 class Density(NamedTuple):
-    """Log-densities, linear in features f: ``f @ slopes + constants - |f @ common|^2 / 2``.
+    """Log-densities, linear in features f: ``slopes @ f + constants - |f @ common|^2 / 2``.
 
     Attributes:
-        slopes: (f, K).
+        slopes: (K, f).
         constants: (K,).
         common: What all components share, (f, d); None where they share nothing.
     """
 
-    slopes: Float[Tensor, "f K"]
+    slopes: Float[Tensor, "K f"]
     constants: Float[Tensor, " K"]
     common: Float[Tensor, "f d"] | None = None
 
     def __call__(self, features: Features) -> Float[Tensor, "n K"]:
         """Log-density of each point under each component."""
-        logs = torch.addmm(self.constants, features, self.slopes)
+        # A row for each component: both products of an E-turn are faster so.
+        logs = torch.addmm(self.constants[:, None], self.slopes, features.T).T
         if self.common is None:
             return logs
         return logs - (features @ self.common).square().sum(1, keepdim=True) / 2
@@ -172,7 +173,7 @@ class Full(_Matrices):
         slopes = torch.einsum("kij,kj->ki", precisions, means)
         pairs = -halves * precisions[:, rows, columns]
         constants = -_log_sizes(factors) - (slopes * means).sum(1) / 2
-        return Density(torch.cat([slopes, pairs], 1).T, constants)
+        return Density(torch.cat([slopes, pairs], 1), constants)
 
     def fit(
         self, statistics: dict[str, Tensor], counts: Float[Tensor, " K"], dimension: int
@@ -205,8 +206,8 @@ class Tied(_Matrices):
     def density(self, means: Means, covariances: Tensor) -> Density:
         """Slopes of the values alone."""
         factor = _factors(covariances)
-        slopes = torch.cholesky_solve(means.T, factor)
-        constants = -_log_sizes(factor) - (slopes.T * means).sum(1) / 2
+        slopes = torch.cholesky_solve(means.T, factor).T
+        constants = -_log_sizes(factor) - (slopes * means).sum(1) / 2
         identity = torch.eye(len(factor)).to(factor)
         whitening = torch.linalg.solve_triangular(factor, identity, upper=False)
         return Density(slopes, constants, whitening.T)
@@ -248,7 +249,7 @@ class Diagonal(Covariance):
         _refuse_singular((covariances <= 0).any(1))
         slopes = means / covariances
         constants = -(2 * math.pi * covariances).log().sum(1) / 2 - (slopes * means).sum(1) / 2
-        return Density(torch.cat([slopes, -0.5 / covariances], 1).T, constants)
+        return Density(torch.cat([slopes, -0.5 / covariances], 1), constants)
 
     def fit(
         self, statistics: dict[str, Tensor], counts: Float[Tensor, " K"], dimension: int
@@ -284,7 +285,7 @@ class Spherical(Diagonal):
     def density(self, means: Means, covariances: Tensor) -> Density:
         """Those of `Diagonal`, with the squares taken together."""
         spread = super().density(means, covariances[:, None].expand_as(means))
-        return Density(spread.slopes[: means.shape[1] + 1], spread.constants)
+        return Density(spread.slopes[:, : means.shape[1] + 1], spread.constants)
 
     def fit(
         self, statistics: dict[str, Tensor], counts: Float[Tensor, " K"], dimension: int

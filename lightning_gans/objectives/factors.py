@@ -53,21 +53,24 @@ class _Density(NamedTuple):
     With I + A^T N^-1 A = L L^T for loadings A and noise N, the covariance's inverse is
     N^-1 - W W^T, W = N^-1 A L^-T (Woodbury), and its determinant |N| |L|^2 (Sylvester). So q + 2
     numbers a component take the place of d^2: u = W^T (x - mean), and what is linear in x and x^2.
+    Components come first, since products of matrices are faster so.
     """
 
-    values: Float[Tensor, "d columns"]
-    squares: Float[Tensor, "d K"]
-    constants: Float[Tensor, " K"]
-    offsets: Float[Tensor, " columns_of_u"]
+    values: Float[Tensor, "rows d"]
+    squares: Float[Tensor, "K d"]
+    constants: Float[Tensor, "K 1"]
+    offsets: Float[Tensor, "K q 1"]
     inner: Float[Tensor, "K q q"]
 
-    def __call__(self, points: Points) -> tuple[Float[Tensor, "n K"], Float[Tensor, "n K q"]]:
-        """Log pi_k + log p_k(x), and u, by which the latents are known: E[z|x] = L^-T u."""
+    def __call__(
+        self, points: Points, squares: Points
+    ) -> tuple[Float[Tensor, "K n"], Float[Tensor, "K q n"]]:
+        """The joint log-densities, and u, by which the latents are known: E[z|x] = L^-T u."""
         k, q, _ = self.inner.shape
-        values = points @ self.values
-        u = (values[:, k:] - self.offsets).unflatten(1, (k, q))
-        logs = values[:, :k] + points.square() @ self.squares + self.constants
-        return logs + u.square().sum(2) / 2, u
+        values = self.values @ points.T
+        u = values[k:].view(k, q, -1) - self.offsets
+        logs = torch.addmm(self.constants, self.squares, squares.T) + values[:k]
+        return logs + u.square().sum(1) / 2, u
 
 
 def _density(factors: Factors) -> _Density:
@@ -79,22 +82,23 @@ def _density(factors: Factors) -> _Density:
     sizes = inner.diagonal(dim1=1, dim2=2).log().sum(1) + (2 * math.pi * noise).log().sum(1) / 2
     slopes = means / noise
     return _Density(
-        values=torch.cat([slopes, w.flatten(0, 1)]).T.contiguous(),
-        squares=-0.5 / noise.T,
-        constants=log_weights - sizes - (slopes * means).sum(1) / 2,
-        offsets=(w @ means[:, :, None]).flatten(),
+        values=torch.cat([slopes, w.flatten(0, 1)]),
+        squares=-0.5 / noise,
+        constants=(log_weights - sizes - (slopes * means).sum(1) / 2)[:, None],
+        offsets=w @ means[:, :, None],
         inner=inner,
     )
 
 
 def _rows(factors: Factors) -> int:
-    return max(64, _BLOCK // factors.loadings[:, 0].numel())
+    return max(64, _BLOCK // max(factors.means.shape[1], factors.loadings[:, 0].numel()))
 
 
 def joint(points: Points, factors: Factors) -> Float[Tensor, "n K"]:
-    """Log pi_k + log p_k(x) of a mixture of factor analysers (Ghahramani and Hinton, 1996)."""
+    """Joint log-densities log pi_k + log p_k(x) (Ghahramani and Hinton, 1996)."""
     density = _density(factors)
-    return torch.cat([density(part)[0] for part in points.split(_rows(factors))])
+    parts = points.split(_rows(factors))
+    return torch.cat([density(part, part.square())[0] for part in parts], 1).T
 
 
 def expectations(points: Points, factors: Factors) -> dict[str, Tensor]:
@@ -108,19 +112,21 @@ def expectations(points: Points, factors: Factors) -> dict[str, Tensor]:
     density, sums = _density(factors), {}
     k, d, q = factors.loadings.shape
     for part in points.split(_rows(factors)):
-        logs, u = density(part)
-        log_prob, shares = posterior(logs)
-        weighted = shares[:, :, None] * u
-        products = torch.cat([shares, weighted.flatten(1)], 1).T @ part
+        squared = part.square()
+        logs, u = density(part, squared)
+        log_prob, shares = posterior(logs.T)
+        shares = shares.T
+        weighted = shares[:, None] * u
+        products = torch.cat([shares, weighted.flatten(0, 1)]) @ part
         found = {
             "events": shares.new_tensor(len(part)),
             "log_prob": log_prob.sum(),
-            "counts": shares.sum(0),
+            "counts": shares.sum(1),
             "x": products[:k],
-            "squares": shares.T @ part.square(),
-            "z": weighted.sum(0),
+            "squares": shares @ squared,
+            "z": weighted.sum(2),
             "xz": products[k:].view(k, q, d),
-            "zz": torch.einsum("nkp,nkq->kpq", weighted, u),
+            "zz": weighted @ u.mT,
         }
         sums = {name: sums.get(name, 0) + value for name, value in found.items()}
     # From u to z = L^-T u, whose posterior covariance is (L L^T)^-1 at every point.
@@ -193,7 +199,9 @@ def principal(points: Points, factors: int) -> tuple[Float[Tensor, "d q"], float
     return loadings, noise
 
 
-def factors_of(points: Points, centres: Points, factors: int, noise: Pool, least: float) -> Factors:
+def factors_of(
+    points: Points, centres: Float[Tensor, "K d"], factors: int, noise: Pool, least: float
+) -> Factors:
     """A guess: principal components of the points nearest to each centre.
 
     Args:
@@ -239,10 +247,11 @@ def filled(
     log_weights, means, loadings, noise = factors
     known = Factors(log_weights, *(part[:, ~missing] for part in (means, loadings, noise)))
     density = _density(known)
-    logs, u = density(points[:, ~missing])
-    _, shares = posterior(logs)
+    points_known = points[:, ~missing]
+    logs, u = density(points_known, points_known.square())
+    _, shares = posterior(logs.T)
     back = torch.linalg.inv(density.inner)
-    z = torch.einsum("nkp,kpq->nkq", u, back)
+    z = torch.einsum("kpn,kpq->nkq", u, back)
     means, loadings, result = means[:, missing], loadings[:, missing], points.clone()
     if generator is None:
         weighted = (shares[:, :, None] * z).flatten(1)

@@ -25,7 +25,7 @@ Points = Float[Tensor, "n d"]
 Joint = Float[Tensor, "n K"]
 Weights = Float[Tensor, " K"]
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 19
 """Numbers that are worked on at a time."""
 
 _DEAD = 1e-3
@@ -73,7 +73,7 @@ def gaussian_expectations(
         and those of `Covariance.statistics`.
     """
     density = density._replace(constants=density.constants + log_weights)
-    rows, sums = max(16, _BLOCK // len(density.slopes)), {}
+    rows, sums = max(16, _BLOCK // density.slopes.shape[1]), {}
     for part in points.split(rows):
         features = covariance.features(part)
         log_prob, shares = posterior(density(features))
