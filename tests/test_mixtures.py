@@ -21,8 +21,10 @@ from lightning_gans.models import (
     GaussianMixtureByGradient,
     MixtureOfFactorAnalysers,
 )
-from lightning_gans.objectives.covariances import Diagonal, Full, Spherical, Tied
-from lightning_gans.objectives.factors import Factors, each_value, principal, shared, spherical
+from lightning_gans.objectives.covariances import Diagonal, Spherical
+from lightning_gans.objectives.factors import Factors, each_value, shared, spherical
+from lightning_gans.objectives.matrices import Full, Tied
+from lightning_gans.objectives.principal import principal
 
 DOUBLE = {"dtype": torch.float64}
 KINDS = {"spherical": Spherical(), "diag": Diagonal(), "tied": Tied(), "full": Full()}

@@ -3,6 +3,7 @@
 from lightning_gans.callbacks.checkpoint import Checkpoints, check_weights, read_checkpoint
 from lightning_gans.callbacks.config import RunConfig
 from lightning_gans.callbacks.gradients import Gradients
+from lightning_gans.callbacks.inpainting import Inpainting
 from lightning_gans.callbacks.lean import NoProfiler, Together
 from lightning_gans.callbacks.logger import RunLogger, finish_wandb, wandb_logger
 from lightning_gans.callbacks.modes import ModeDiagnostics
@@ -15,6 +16,7 @@ from lightning_gans.callbacks.samples import Samples
 __all__ = [
     "Checkpoints",
     "Gradients",
+    "Inpainting",
     "ModeDiagnostics",
     "NoProfiler",
     "Predictions",

@@ -47,7 +47,7 @@ def draw_curves(metrics: MetricsFile, path: Path) -> None:
     """Write every logged loss over samples seen, training and held-out side by side."""
     from matplotlib.figure import Figure
 
-    names = [name for name in metrics.columns if re.fullmatch("(train|val)/.*_loss", name)]
+    names = [name for name in metrics.columns if re.fullmatch("(train|val)/(.*_loss|nll)", name)]
     splits = sorted({name.split("/")[0] for name in names})
     if not splits:
         return

@@ -3,7 +3,7 @@
 from lightning_gans.models.factor_analysers import MixtureOfFactorAnalysers
 from lightning_gans.models.game import Game
 from lightning_gans.models.gan import GAN
-from lightning_gans.models.mixture import GaussianMixture
+from lightning_gans.models.gaussians import GaussianMixture
 from lightning_gans.models.mixture_game import GaussianMixtureByGradient
 from lightning_gans.models.model import Model
 from lightning_gans.models.presets import DRAGAN, GEAN, LSGAN, R3GAN, SNGAN, WGAN, WGANGP

@@ -12,6 +12,7 @@ from lightning_gans.models.mixture import Mixture, Points
 from lightning_gans.objectives import factors as analysis
 from lightning_gans.objectives.factors import Factors, Pool, each_value
 from lightning_gans.objectives.mixtures import halved, set_apart
+from lightning_gans.objectives.principal import factors_of
 from lightning_gans.schedules import BatchCount
 from lightning_gans.types import Events, InputError
 
@@ -33,6 +34,8 @@ class MixtureOfFactorAnalysers(Mixture, ExpectationMaximisation):
         factors: Latents of each, below d.
         noise: `objectives.factors.each_value`, ``shared`` by all components, or ``spherical``.
         least_noise: Least variance of the noise, so that constant values are no spikes.
+        noise_in_samples: Whether `sample` adds the noise, as the model's law has it. Without,
+            images are smooth (so did Richardson and Weiss, 2018), but no samples of that law.
         restarts: Beginnings of the k-means that guesses the centres; the best is kept.
         window: Batches between two M-turns, or ``epoch``: the classical algorithm.
         decay: The k-th window's statistics enter a running mean with the weight (k + 1)^-decay;
@@ -51,6 +54,7 @@ class MixtureOfFactorAnalysers(Mixture, ExpectationMaximisation):
         factors: int,
         noise: Pool = each_value,
         least_noise: float = 1e-6,
+        noise_in_samples: bool = True,
         restarts: int = 3,
         window: BatchCount = "epoch",
         decay: float | None = None,
@@ -67,6 +71,7 @@ class MixtureOfFactorAnalysers(Mixture, ExpectationMaximisation):
         if not least_noise > 0:
             raise InputError(f"model.least_noise is {least_noise}; it must be above 0")
         self.pool, self.least_noise = noise, least_noise
+        self.noise_in_samples = noise_in_samples
         shape, double = (components, self.dimension), {"dtype": torch.float64}
         uniform = torch.full((components,), -math.log(components), **double)
         self.register_buffer("log_weights", uniform)
@@ -92,14 +97,14 @@ class MixtureOfFactorAnalysers(Mixture, ExpectationMaximisation):
         return analysis.joint(points, self.factors)
 
     def drawn(self, components: Tensor, generator: torch.Generator | None) -> Points:
-        """Latents, and noise."""
+        """Latents, and noise if it is wanted."""
         _, means, loadings, noise = (part.cpu() for part in self.factors)
         n, q = len(components), loadings.shape[2]
         latents = torch.randn(n, q, generator=generator, dtype=torch.float64)
         points = torch.randn(n, self.dimension, generator=generator, dtype=torch.float64)
         for component in components.unique().tolist():
             own = components == component
-            points[own] *= noise[component].sqrt()
+            points[own] *= noise[component].sqrt() * self.noise_in_samples
             points[own] += means[component] + latents[own] @ loadings[component].T
         return points
 
@@ -113,7 +118,7 @@ class MixtureOfFactorAnalysers(Mixture, ExpectationMaximisation):
         """By k-means, and the principal components about each centre."""
         points, centres = self.centres(events)
         q = self.loadings.shape[2]
-        self._take(analysis.factors_of(points, centres, q, self.pool, self.least_noise))
+        self._take(factors_of(points, centres, q, self.pool, self.least_noise))
 
     def expect(self, events: Events) -> Sums:
         """Responsibilities and latents, and the values and products that they weight."""

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gans.models.game import Game, OptimizerFactory, SchedulerFactory
-from lightning_gans.models.mixture import Gaussians
+from lightning_gans.models.gaussians import Gaussians
 from lightning_gans.models.rounds import Round
 from lightning_gans.models.rules import Clipping, Rules
-from lightning_gans.objectives.covariances import Covariance, Full
+from lightning_gans.objectives.covariances import Covariance
+from lightning_gans.objectives.matrices import Full
 from lightning_gans.schedules import Schedule
 from lightning_gans.seeds import Stream
 from lightning_gans.types import Clock, InputError, Player, Turn

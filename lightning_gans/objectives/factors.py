@@ -8,18 +8,17 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lightning_gans.objectives.clustering import nearest, squared_distances
+from lightning_gans.objectives.covariances import weighted_sums
 from lightning_gans.objectives.mixtures import posterior
 
 __all__ = [
+    "Pool",
     "Factors",
     "each_value",
     "expectations",
-    "factors_of",
     "filled",
     "joint",
     "maximised",
-    "principal",
     "shared",
     "spherical",
 ]
@@ -117,15 +116,15 @@ def expectations(points: Points, factors: Factors) -> dict[str, Tensor]:
         log_prob, shares = posterior(logs.T)
         shares = shares.T
         weighted = shares[:, None] * u
-        products = torch.cat([shares, weighted.flatten(0, 1)]) @ part
+        plain = weighted_sums(shares, torch.cat([part, squared], 1))
         found = {
             "events": shares.new_tensor(len(part)),
             "log_prob": log_prob.sum(),
             "counts": shares.sum(1),
-            "x": products[:k],
-            "squares": shares @ squared,
+            "x": plain[:, :d],
+            "squares": plain[:, d:],
             "z": weighted.sum(2),
-            "xz": products[k:].view(k, q, d),
+            "xz": weighted_sums(weighted.flatten(0, 1), part).view(k, q, d),
             "zz": weighted @ u.mT,
         }
         sums = {name: sums.get(name, 0) + value for name, value in found.items()}
@@ -180,52 +179,6 @@ def maximised(sums: dict[str, Tensor], noise: Pool, least: float) -> Factors:
         loadings[:, :, :-1].contiguous(),
         noise(variances, counts).clamp(min=least),
     )
-
-
-def principal(points: Points, factors: int) -> tuple[Float[Tensor, "d q"], float]:
-    """Loadings and variance of the noise of likeliest principal components (Tipping, Bishop, 1999).
-
-    Args:
-        points: (n, d), of mean 0; with n up to ``factors`` some loadings are 0.
-        factors: Their number q, below d.
-    """
-    n, d = points.shape
-    _, sizes, axes = torch.linalg.svd(points, full_matrices=False)
-    variances = sizes.square() / n
-    noise = (variances[factors:].sum() / (d - factors)).item()
-    loadings = points.new_zeros(d, factors)
-    found = axes[:factors].T * (variances[:factors] - noise).clamp(min=0).sqrt()
-    loadings[:, : found.shape[1]] = found
-    return loadings, noise
-
-
-def factors_of(
-    points: Points, centres: Float[Tensor, "K d"], factors: int, noise: Pool, least: float
-) -> Factors:
-    """A guess: principal components of the points nearest to each centre.
-
-    Args:
-        points: (n, d).
-        centres: (K, d).
-        factors: Latents of each component, below d.
-        noise: How the noise is bound.
-        least: Its least variance.
-    """
-    told, enough = nearest(points, centres), min(len(points), 2 * factors + 2)
-    means, loadings, variances = [], [], []
-    for component, centre in enumerate(centres):
-        own = points[told == component]
-        if len(own) < enough:
-            distances = squared_distances(points, centre[None])[:, 0]
-            own = points[distances.topk(enough, largest=False).indices]
-        means.append(own.mean(0))
-        own = own - means[-1]
-        loadings.append(principal(own, factors)[0])
-        variances.append(own.square().mean(0) - loadings[-1].square().sum(1))
-    counts = told.bincount(minlength=len(centres)).clamp(min=1).to(points)
-    bound = noise(torch.stack(variances), counts).clamp(min=least)
-    log_weights = (counts / counts.sum()).log()
-    return Factors(log_weights, torch.stack(means), torch.stack(loadings), bound)
 
 
 def filled(

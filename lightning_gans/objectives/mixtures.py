@@ -37,8 +37,10 @@ def posterior(joint: Joint) -> tuple[Float[Tensor, " n"], Float[Tensor, "n K"]]:
     Args:
         joint: log pi_k + log p_k(x), for each point and component.
     """
-    log_prob = joint.logsumexp(1)
-    return log_prob, (joint - log_prob[:, None]).exp()
+    top = joint.detach().amax(1, keepdim=True)
+    parts = (joint - top).exp()
+    whole = parts.sum(1, keepdim=True)
+    return (top + whole.log())[:, 0], parts / whole
 
 
 def bic(log_likelihood: float, free: int, n: int) -> float:
