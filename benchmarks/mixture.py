@@ -8,8 +8,8 @@ dimensions, 100 components. Both programs have the same first parameters, and af
 their mean log-likelihoods are compared. Ours runs in its Trainer, with its batches; of theirs only
 the two steps are timed. ``factors``: seconds of 30 iterations of a mixture of factor analysers (50
 components, 6 factors) on MNIST. ``memory``: what a fit holds beyond its imports, by the number of
-points. ``ndb``: how many of 100 bins of pixels differ for 10,000 samples of a checkpoint, and for as
-many test images. Times are of the wall and, since machines are shared, of the processor.
+points. ``ndb``: how many of 100 bins of pixels differ for 10,000 samples of a checkpoint, and for
+as many test images. Times are of the wall and, since machines are shared, of the processor.
 """
 
 import resource

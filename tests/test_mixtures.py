@@ -21,7 +21,7 @@ from lightning_gans.models import (
     GaussianMixtureByGradient,
     MixtureOfFactorAnalysers,
 )
-from lightning_gans.objectives.covariances import Diagonal, Spherical
+from lightning_gans.objectives.covariances import Diagonal, Spherical, weighted_sums
 from lightning_gans.objectives.factors import Factors, each_value, shared, spherical
 from lightning_gans.objectives.matrices import Full, Tied
 from lightning_gans.objectives.principal import principal
@@ -198,6 +198,16 @@ def likelihoods(model, data, epochs, *callbacks):
     watch = Watch()
     train(model, data, epochs, [*callbacks, watch])
     return torch.tensor(watch.seen, **DOUBLE)
+
+
+def test_weights_that_count_for_nothing_change_nothing():
+    """Of many components of which few are likely, as in many dimensions."""
+    values, logs = torch.randn(50, 7, **DOUBLE), 300 * torch.randn(50, 40, **DOUBLE)
+    weights = logs.softmax(1).T
+    assert (weights > 1e-20).sum() < weights.numel() / 16
+    assert_close(weighted_sums(weights, values), weights @ values, rtol=0, atol=1e-15)
+    assert_close(weighted_sums(-weights, values), -weights @ values, rtol=0, atol=1e-15)
+    assert torch.equal(weighted_sums(values, values.T), values @ values.T)
 
 
 NOISES = {"each value": each_value, "shared": shared, "spherical": spherical}

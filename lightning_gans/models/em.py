@@ -84,6 +84,11 @@ class ExpectationMaximisation(Likelihood):
         """Every event counts in every epoch, also those of a last batch that is not full."""
         super().setup(stage)
         self.trainer.datamodule.drop_last = False
+        if self.trainer.precision in ("16-true", "bf16-true"):
+            raise InputError(
+                f"--trainer.precision {self.trainer.precision} rounds the statistics of "
+                "expectation-maximisation away; use 32-true: they are in 64 bits all the same"
+            )
 
     def on_train_start(self) -> None:
         """A new run guesses its parameters from the first events."""

@@ -77,6 +77,19 @@ class Likelihood(Model):
         """As `validation_step`, on the test events; the mean nats ()."""
         return self._evaluate(batch, batch_idx, "test")
 
+    def on_test_end(self) -> None:
+        """Say what the numbers are of."""
+        if not self.trainer.is_global_zero:
+            return
+        width, values = self.trainer.datamodule.bin_width, math.prod(self.event_shape)
+        told = f"test/nll: nats an event of {values} values, in the data's own units"
+        if width is not None and not self.discrete:
+            told += (
+                f", each with uniform noise as wide as their grid, {width:.4g} (dequantised); "
+                "bits_per_dimension bounds those of the values on the grid from above"
+            )
+        print(told)
+
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Log-densities (batch,) of real events, and their labels (batch,)."""
         events, labels = batch
