@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
+from PIL import Image
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as Theirs
 from sklearn.mixture._gaussian_mixture import _compute_precision_cholesky
@@ -284,12 +285,12 @@ def test_stepwise_with_one_window_is_classical(make):
 
 
 def test_stepwise_windows_mean_more_turns_and_end_near_the_classical_fit():
-    data = Held(clusters(1500), 100)
+    data = Held(clusters(1000), 100)
     classical = GaussianMixture((4,), 3, tolerance=0.0)
     stepwise = GaussianMixture((4,), 3, window=2, decay=0.6, tolerance=0.0)
-    train(classical, data, 20)
-    train(stepwise, data, 20)
-    assert (classical.windows, stepwise.windows) == (20, 150)
+    train(classical, data, 12)
+    train(stepwise, data, 12)
+    assert (classical.windows, stepwise.windows) == (12, 60)
     gap = classical.log_prob(data.events).mean() - stepwise.log_prob(data.events).mean()
     assert abs(gap.item()) < 0.02
 
@@ -543,3 +544,31 @@ def test_constant_values_are_no_spikes_where_variances_have_a_floor():
 def test_numbers_out_of_range_are_refused(make, told):
     with pytest.raises(InputError, match=told):
         make()
+
+
+def test_the_command_fits_tests_predicts_and_fills_gaps(lightning, tmp_path):
+    options = ["--trainer.max_epochs=2", "--trainer.accelerator=cpu", "--quality.every_n_epochs=0"]
+    answer = lightning("fit", "--config=configs/mixture_digits.yaml", *options)
+    assert answer.code == 0, answer.err
+    run = tmp_path / "runs/mixture_digits/version_0"
+    with Image.open(run / "inpainted.png") as picture:
+        assert picture.size == (4 * 10 + 2, 8 * 10 + 2)  # gap, mean, draw, truth, of eight images
+    checkpoint = f"--ckpt_path={run / 'checkpoints/final.ckpt'}"
+    answer = lightning("test", checkpoint, *options[1:])
+    assert answer.code == 0, answer.err
+    for told in ("test/bic", "test/bits_per_dimension", "nats an event of 64 values", "0.007843"):
+        assert told in answer.out
+    assert lightning("predict", checkpoint, *options[1:]).code == 0
+    with np.load(run / "predictions.npz") as found:
+        assert found["responsibilities"].shape == (180, 20)
+        np.testing.assert_allclose(found["responsibilities"].sum(1), 1, atol=1e-5)
+
+
+def test_what_fills_no_gaps_has_no_picture_of_them(lightning):
+    callback = "--trainer.callbacks=lightning_gans.callbacks.Inpainting"
+    for config in ("gan_mlp", "mixture"):
+        answer = lightning("fit", f"--config=configs/{config}.yaml", callback)
+        assert answer.code == 2 and "fills no gaps in images" in answer.err
+    share = "--trainer.callbacks.share=0"
+    answer = lightning("fit", "--config=configs/mixture.yaml", callback, share)
+    assert answer.code == 2 and "Inpainting.share is 0" in answer.err

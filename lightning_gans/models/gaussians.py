@@ -16,14 +16,13 @@ from lightning_gans.objectives.mixtures import (
     filled,
     gaussian_expectations,
     halved,
+    rows_at_once,
     set_apart,
 )
 from lightning_gans.schedules import BatchCount
 from lightning_gans.types import Events, InputError
 
 __all__ = ["GaussianMixture", "Gaussians"]
-
-_ROWS = 1024
 
 
 class Gaussians(Mixture):
@@ -54,7 +53,7 @@ class Gaussians(Mixture):
     def joint(self, points: Points) -> Float[Tensor, "n K"]:
         """Joint log-densities log pi_k + log N(x; mu_k, Sigma_k)."""
         density = self.density
-        parts = points.split(_ROWS)
+        parts = points.split(rows_at_once(density))
         logs = torch.cat([density(self.covariance.features(part)) for part in parts])
         return logs + self.log_weights
 

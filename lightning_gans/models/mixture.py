@@ -18,11 +18,10 @@ from lightning_gans.objectives.mixtures import (
     heirs,
     posterior,
 )
+from lightning_gans.seeds import Stream
 from lightning_gans.types import Events, InputError
 
 __all__ = ["Mixture", "Points"]
-
-_ROWS = 1024
 
 Points = Float[Tensor, "n d"]
 
@@ -171,8 +170,10 @@ class Mixture(Likelihood):
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Log-densities (batch,), labels (batch,) and responsibilities (batch, K)."""
-        found = super().predict_step(batch, batch_idx)
-        return found | {"responsibilities": self.responsibilities(batch[0])}
+        events, labels = batch
+        events = self.continuous(events, Stream.EVALUATION, batch_idx)
+        log_prob, shares = posterior(self.joint(self.points(events)))
+        return {"log_prob": log_prob, "labels": labels, "responsibilities": shares}
 
     def on_test_epoch_start(self) -> None:
         """Nothing is tested yet."""

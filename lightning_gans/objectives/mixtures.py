@@ -18,6 +18,7 @@ __all__ = [
     "halved",
     "heirs",
     "posterior",
+    "rows_at_once",
     "set_apart",
 ]
 
@@ -59,6 +60,11 @@ def aic(log_likelihood: float, free: int) -> float:
     return 2 * free - 2 * log_likelihood
 
 
+def rows_at_once(density: Density) -> int:
+    """Points whose features are made at a time: memory does not grow with their number."""
+    return max(16, _BLOCK // density.slopes.shape[1])
+
+
 def gaussian_expectations(
     points: Points, covariance: Covariance, log_weights: Weights, density: Density
 ) -> dict[str, Tensor]:
@@ -75,8 +81,8 @@ def gaussian_expectations(
         and those of `Covariance.statistics`.
     """
     density = density._replace(constants=density.constants + log_weights)
-    rows, sums = max(16, _BLOCK // density.slopes.shape[1]), {}
-    for part in points.split(rows):
+    sums = {}
+    for part in points.split(rows_at_once(density)):
         features = covariance.features(part)
         log_prob, shares = posterior(density(features))
         found = {
