@@ -3,6 +3,7 @@
 from lightning_gans.callbacks.checkpoint import Checkpoints
 from lightning_gans.callbacks.config import RunConfig
 from lightning_gans.callbacks.gradients import Gradients
+from lightning_gans.callbacks.inpainting import Inpainting
 from lightning_gans.callbacks.lean import NoProfiler, Together
 from lightning_gans.callbacks.logger import RunLogger, finish_wandb, run_folder, wandb_logger
 from lightning_gans.callbacks.modes import ModeDiagnostics
@@ -36,6 +37,7 @@ __all__ = [
     "SETTABLE",
     "Checkpoints",
     "Gradients",
+    "Inpainting",
     "ModeDiagnostics",
     "NoProfiler",
     "Predictions",

@@ -1,7 +1,10 @@
 """Models: LightningModules that play games in turns."""
 
+from lightning_gans.models.factor_analysers import MixtureOfFactorAnalysers
 from lightning_gans.models.game import Game
 from lightning_gans.models.gan import GAN
+from lightning_gans.models.gaussians import GaussianMixture
+from lightning_gans.models.mixture_game import GaussianMixtureByGradient
 from lightning_gans.models.model import Model
 from lightning_gans.models.presets import DRAGAN, GEAN, LSGAN, R3GAN, SNGAN, WGAN, WGANGP
 from lightning_gans.models.two_stage import TwoStageVAE
@@ -14,10 +17,13 @@ __all__ = [
     "LSGAN",
     "R3GAN",
     "SNGAN",
+    "Game",
+    "GaussianMixture",
+    "GaussianMixtureByGradient",
+    "MixtureOfFactorAnalysers",
+    "Model",
+    "TwoStageVAE",
     "VAE",
     "WGAN",
     "WGANGP",
-    "Game",
-    "Model",
-    "TwoStageVAE",
 ]

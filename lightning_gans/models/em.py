@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from lightning_gans.models.likelihood import Likelihood
 from lightning_gans.schedules import Accumulated, BatchCount
@@ -75,26 +76,27 @@ class ExpectationMaximisation(Likelihood):
     def maximise(self, sums: Sums) -> None:
         """The M-turn: the parameters that fit the statistics best."""
 
-    def configure_optimizers(self) -> None:
+    def configure_optimizers(self) -> list[Optimizer]:
         """None: nothing moves along gradients."""
+        return []
 
     def setup(self, stage: str) -> None:
         """Every event counts in every epoch, also those of a last batch that is not full."""
         super().setup(stage)
         self.trainer.datamodule.drop_last = False
+        if self.trainer.precision in ("16-true", "bf16-true"):
+            raise InputError(
+                f"--trainer.precision {self.trainer.precision} rounds the statistics of "
+                "expectation-maximisation away; use 32-true: they are in 64 bits all the same"
+            )
 
     def on_train_start(self) -> None:
         """A new run guesses its parameters from the first events."""
         super().on_train_start()
         if self.batches_seen == 0:
-            gathered, count = [], 0
-            for events, _ in self.trainer.datamodule.train_dataloader():
-                gathered.append(events)
-                count += len(events)
-                if count >= self.initial_events:
-                    break
-            events = torch.cat(gathered)[: self.initial_events].to(self.device)
-            self.initialise(self.continuous(events, Stream.NOISE, self.seed, 0))
+            self.initialise(self.first_events(self.initial_events))
+            for buffer in self.buffers():  # every process begins with the first one's
+                buffer.copy_(self.trainer.strategy.broadcast(buffer))
 
     @torch.no_grad()
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:

@@ -74,13 +74,39 @@ class Likelihood(Model):
             return events
         return dequantised(events, width, seeded(torch.Generator(), stream, *keys))
 
+    def first_events(self, n: int) -> Events:
+        """The first ``n`` training events (at most; n, *event_shape), as training sees them.
+
+        For guessing parameters: all processes must then take those of the first.
+        """
+        gathered, count = [], 0
+        for events, _ in self.trainer.datamodule.train_dataloader():
+            gathered.append(events)
+            count += len(events)
+            if count >= n:
+                break
+        return self.continuous(torch.cat(gathered)[:n], Stream.NOISE, self.seed, 0).to(self.device)
+
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Nats of held-out events, with noise that is the same every time."""
         self._evaluate(batch, batch_idx, "val")
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """As `validation_step`, on the test events."""
-        self._evaluate(batch, batch_idx, "test")
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """As `validation_step`, on the test events; the mean nats ()."""
+        return self._evaluate(batch, batch_idx, "test")
+
+    def on_test_end(self) -> None:
+        """Say what the numbers are of."""
+        if not self.trainer.is_global_zero:
+            return
+        width, values = self.trainer.datamodule.bin_width, math.prod(self.event_shape)
+        told = f"test/nll: nats an event of {values} values, in the data's own units"
+        if width is not None and not self.discrete:
+            told += (
+                f", each with uniform noise as wide as their grid, {width:.4g} (dequantised); "
+                "bits_per_dimension bounds those of the values on the grid from above"
+            )
+        print(told)
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Log-densities (batch,) of real events, and their labels (batch,)."""
@@ -92,7 +118,7 @@ class Likelihood(Model):
         """The log-densities (batch,) that are reported of ``split``: val, test or predict."""
         return self.log_prob(events)
 
-    def _evaluate(self, batch: tuple[Tensor, Tensor], batch_idx: int, split: str) -> None:
+    def _evaluate(self, batch: tuple[Tensor, Tensor], batch_idx: int, split: str) -> Tensor:
         events, _ = batch
         seen = self.continuous(events, Stream.EVALUATION, batch_idx)
         nats = -self.evaluate(seen, split, batch_idx).mean()
@@ -104,3 +130,4 @@ class Likelihood(Model):
                 nats.item(), events[0].numel(), 1.0 if self.discrete else width
             )
             self.log(f"{split}/bits_per_dimension", bits, batch_size=len(events), sync_dist=True)
+        return nats
