@@ -14,7 +14,8 @@ from lightning_gans.metrics.functional.birthday import (
 from lightning_gans.metrics.functional.distances import Points, nearest
 from lightning_gans.metrics.functional.diversity import Kinds, ms_ssim, pairwise_distance, vendi
 from lightning_gans.metrics.functional.measured import Measured
-from lightning_gans.metrics.functional.ndb import kmeans, ndb, ndb_js, ndb_js_ideal
+from lightning_gans.metrics.functional.ndb import ndb, ndb_js, ndb_js_ideal
+from lightning_gans.objectives.clustering import kmeans
 
 __all__ = ["NDB", "Birthday", "ImageSimilarity", "PairwiseDistance", "Vendi"]
 

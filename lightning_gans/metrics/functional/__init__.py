@@ -47,7 +47,7 @@ from lightning_gans.metrics.functional.modes import (
     reverse_kl,
     total_variation,
 )
-from lightning_gans.metrics.functional.ndb import kmeans, ndb, ndb_js, ndb_js_ideal
+from lightning_gans.metrics.functional.ndb import ndb, ndb_js, ndb_js_ideal
 from lightning_gans.metrics.functional.neighbours import (
     Balls,
     Hits,
@@ -59,6 +59,7 @@ from lightning_gans.metrics.functional.neighbours import (
     precision_recall_density_coverage,
 )
 from lightning_gans.metrics.functional.score import classifier_score
+from lightning_gans.objectives.clustering import kmeans
 
 __all__ = [
     "Balls",

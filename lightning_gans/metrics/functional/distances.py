@@ -7,20 +7,14 @@ an offset shared by all points costs no digits.
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float64
 from torch import Tensor
+
+from lightning_gans.objectives.clustering import Points, nearest, squared_distances
 
 __all__ = ["Points", "blocks", "nearest", "nearest_others", "random_pairs"]
 
-Points = Float[Tensor, "n d"]
-
 _ROWS = 1024
-
-
-def _squares(left: Tensor, right: Tensor) -> Tensor:
-    """Squared distances (n, m)."""
-    lengths = left.square().sum(1, keepdim=True) + right.square().sum(1)
-    return torch.addmm(lengths, left, right.T, alpha=-2).clamp_(min=0)
 
 
 def blocks(points: Points) -> Iterator[tuple[int, Float64[Tensor, "rows m"]]]:
@@ -32,16 +26,9 @@ def blocks(points: Points) -> Iterator[tuple[int, Float64[Tensor, "rows m"]]]:
     """
     points = points.double() - points.double().mean(0)
     for first in range(0, len(points), _ROWS):
-        squares = _squares(points[first : first + _ROWS], points[first:])
+        squares = squared_distances(points[first : first + _ROWS], points[first:])
         squares.fill_diagonal_(0)
         yield first, squares
-
-
-def nearest(points: Points, centres: Float[Tensor, "k d"]) -> Int64[Tensor, " n"]:
-    """The nearest of ``centres`` for each point."""
-    middle = centres.mean(0)
-    parts = points.split(_ROWS)
-    return torch.cat([_squares(part - middle, centres - middle).argmin(1) for part in parts])
 
 
 def nearest_others(points: Points) -> Float64[Tensor, " n"]:

@@ -9,8 +9,8 @@ from lightning_gans.errors import InputError
 from lightning_gans.metrics.functional.checks import check_samples
 from lightning_gans.metrics.functional.distances import nearest
 from lightning_gans.metrics.functional.measured import Measured, binomial_interval
-from lightning_gans.metrics.functional.ndb import kmeans
 from lightning_gans.metrics.functional.neighbours import Nearest, nearest_real
+from lightning_gans.objectives.clustering import kmeans
 
 __all__ = [
     "authenticity",

@@ -1,57 +1,14 @@
-"""Number of statistically different bins, the bins being found by k-means on training samples."""
+"""Number of statistically different bins, the bins being those of k-means on training samples."""
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
-from lightning_gans.errors import InputError
-from lightning_gans.metrics.functional.distances import Points, nearest
 from lightning_gans.metrics.functional.modes import js
 
-__all__ = ["Bins", "kmeans", "ndb", "ndb_js", "ndb_js_ideal"]
+__all__ = ["Bins", "ndb", "ndb_js", "ndb_js_ideal"]
 
 Bins = Int64[Tensor, " bins"]
-
-
-def _first_centres(points: Tensor, bins: int, source: torch.Generator) -> Tensor:
-    """Points drawn in proportion to their squared distance from those before (k-means++)."""
-    chosen = [torch.randint(len(points), (1,), generator=source)]
-    least = (points - points[chosen[0]]).square().sum(1)
-    for _ in range(1, bins):
-        # Fewer distinct points than bins: the rest are drawn evenly and stay empty.
-        chances = least if least.any() else torch.ones_like(least)
-        chosen.append(torch.multinomial(chances, 1, generator=source))
-        least = torch.minimum(least, (points - points[chosen[-1]]).square().sum(1))
-    return points[torch.cat(chosen)]
-
-
-def kmeans(
-    points: Points, bins: int, seed: int = 0, iterations: int = 100
-) -> Float[Tensor, "bins d"]:
-    """Centres by Lloyd's iteration (1982) from k-means++ (Arthur and Vassilvitskii, 2007).
-
-    Args:
-        points: (n, d), all finite.
-        bins: Number of centres, 1 to n.
-        seed: Of an own random generator.
-        iterations: At most; it ends when no point changes its bin.
-
-    Raises:
-        InputError: There are fewer points than bins.
-    """
-    if not 1 <= bins <= len(points):
-        raise InputError(f"bins is {bins}; it must be 1 to {len(points)}, the number of points")
-    centres = _first_centres(points, bins, torch.Generator().manual_seed(seed))
-    before = torch.full((len(points),), -1)
-    for _ in range(iterations):
-        told = nearest(points, centres)
-        if torch.equal(told, before):
-            break
-        before = told
-        sizes = told.bincount(minlength=bins)[:, None]
-        sums = torch.zeros_like(centres).index_add_(0, told, points)
-        centres = torch.where(sizes > 0, sums / sizes.clamp(min=1), centres)
-    return centres
 
 
 def ndb(train: Bins, query: Bins, alpha: float = 0.05) -> int:
