@@ -60,9 +60,9 @@ class Likelihood(Model):
         """Nats of held-out events, with noise that is the same every time."""
         self._evaluate(batch, batch_idx, "val")
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """As `validation_step`, on the test events."""
-        self._evaluate(batch, batch_idx, "test")
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """As `validation_step`, on the test events; the mean nats ()."""
+        return self._evaluate(batch, batch_idx, "test")
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Log-densities (batch,) of real events, and their labels (batch,)."""
@@ -70,14 +70,18 @@ class Likelihood(Model):
         events = self.continuous(events, Stream.EVALUATION, batch_idx)
         return {"log_prob": self.log_prob(events), "labels": labels}
 
-    def _evaluate(self, batch: tuple[Tensor, Tensor], batch_idx: int, split: str) -> None:
+    def _evaluate(self, batch: tuple[Tensor, Tensor], batch_idx: int, split: str) -> Tensor:
         events, _ = batch
         nats = -self.log_prob(self.continuous(events, Stream.EVALUATION, batch_idx)).mean()
         if not nats.isfinite():
-            raise Diverged(f"the log-likelihood of the {split} events is {-nats.item()}")
+            raise Diverged(
+                f"the log-likelihood of the {split} events is {-nats.item()}: some are not finite, "
+                "or impossible to the model"
+            )
         self.log(f"{split}/nll", nats, batch_size=len(events))
         if (width := self.trainer.datamodule.bin_width) is not None:
-            bits = bits_per_dimension(
-                nats.item(), events[0].numel(), 1.0 if self.discrete else width
-            )
-            self.log(f"{split}/bits_per_dimension", bits, batch_size=len(events))
+            values = int((~events.isnan()).sum())  # nan fills up what is shorter than others
+            total, width = len(events) * nats.item(), 1.0 if self.discrete else width
+            bits = bits_per_dimension(total, values, width)
+            self.log(f"{split}/bits_per_dimension", bits, batch_size=values)
+        return nats
