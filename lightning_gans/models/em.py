@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from lightning_gans.models.likelihood import Likelihood
 from lightning_gans.schedules import Accumulated, BatchCount
@@ -75,8 +76,9 @@ class ExpectationMaximisation(Likelihood):
     def maximise(self, sums: Sums) -> None:
         """The M-turn: the parameters that fit the statistics best."""
 
-    def configure_optimizers(self) -> None:
+    def configure_optimizers(self) -> list[Optimizer]:
         """None: nothing moves along gradients."""
+        return []
 
     def setup(self, stage: str) -> None:
         """Every event counts in every epoch, also those of a last batch that is not full."""

@@ -124,7 +124,7 @@ class HMM(ExpectationMaximisation):
         sequences, lengths = self._seen(events)
         log_transition, log_emissions = self.transition.log(), self._log_emissions(sequences)
         before = forward(self.initial.log(), log_transition, log_emissions)
-        after = backward(log_transition, log_emissions, lengths)
+        after = backward(log_transition, log_emissions, before, lengths)
         states = posteriors(before, after, lengths)
         pairs = expected_transitions(log_transition, log_emissions, before, after, lengths)
         log_prob = log_likelihood(before, lengths).sum()
@@ -152,9 +152,10 @@ class HMM(ExpectationMaximisation):
     def posteriors(self, events: Events) -> Float[Tensor, "batch time states"]:
         """Probabilities of the state at each step, given the sequence; 0 after its end."""
         sequences, lengths = self._seen(events)
-        emissions = self._log_emissions(sequences)
-        after = backward(self.transition.log(), emissions, lengths)
-        return posteriors(self._forward(sequences), after, lengths)
+        log_transition, log_emissions = self.transition.log(), self._log_emissions(sequences)
+        before = forward(self.initial.log(), log_transition, log_emissions)
+        after = backward(log_transition, log_emissions, before, lengths)
+        return posteriors(before, after, lengths)
 
     @torch.no_grad()
     def decode(self, events: Events) -> Path:

@@ -1,24 +1,37 @@
 """Hidden Markov chains: what can be said of the states, given how likely each makes what is seen.
 
-Pure functions of natural logarithms, over whole batches of sequences:
+Pure functions of natural logarithms in 64 bits, over whole batches of sequences:
 
 * ``log_initial`` (states,) and ``log_transition`` (states, states), from row to column; -inf where
   a step is forbidden;
-* ``log_emissions`` (batch, time, states): of each observation from each state; finite, and of no
-  meaning after a sequence's end;
+* ``log_emissions`` (batch, time, states): of each observation from each state; of no meaning
+  after a sequence's end, but numbers;
 * ``lengths`` (batch,): steps of each sequence, 1 to time.
 
 All numbers of a sequence are those it would get alone: what follows its end changes nothing. Each
-step is a product of matrices of probabilities, shifted so that the largest is 1; where that would
-lose one too small for a float that matters nevertheless, the sequence's step is done in logarithms.
+step is a product of matrices of probabilities, shifted so that the largest is 1. That loses states
+e^600 times less likely than the likeliest (-inf is found for them) which may still be all that is
+left when what follows is impossible from all others. Where a bound does not exclude that, the
+sequence is gone through again in logarithms alone, which takes some twenty times as long.
 """
 
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from lightning_gans.objectives.markov_steps import (
+    Lengths,
+    LogInitial,
+    LogStates,
+    LogTransition,
+    States,
+    Step,
+    backwards,
+    forwards,
+    in_parts,
+)
 from lightning_gans.types import InputError
 
 __all__ = [
@@ -32,15 +45,9 @@ __all__ = [
     "viterbi",
 ]
 
-LogInitial = Float[Tensor, " states"]
-LogTransition = Float[Tensor, "states states"]
-LogStates = Float[Tensor, "batch time states"]
-Lengths = Int64[Tensor, " batch"]
-
-_SMALL = 1e-270
-"""Sums above it have lost nothing: floats are normal down to 2e-308."""
 _LARGE = 600.0
 """Logarithm of a factor that a sum is safe with."""
+_TOLERANCE = 1e-9
 
 
 class Path(NamedTuple):
@@ -52,37 +59,46 @@ class Path(NamedTuple):
     """
 
     states: Int64[Tensor, "batch time"]
-    log_prob: Float[Tensor, " batch"]
+    log_prob: Float64[Tensor, " batch"]
 
 
 def forward(
     log_initial: LogInitial, log_transition: LogTransition, log_emissions: LogStates
 ) -> LogStates:
-    """Log p(x_1..t, z_t) (batch, time, states) by the forward algorithm (Rabiner, 1989, eq. 20)."""
-    first, *rest = log_emissions.unbind(1)
-    found, step = [log_initial + first], _Step(log_transition)
-    for emissions in rest:
-        found.append(step(found[-1]) + emissions)
-    return torch.stack(found).transpose(0, 1)
+    """Log p(x_1..t, z_t) (batch, time, states), the forward algorithm (Rabiner, 1989, eq. 20)."""
+    step = Step(log_transition)
+    found = forwards(step, log_initial, log_emissions)
+    if (doubtful := step.lost.nonzero()[:, 0]).numel():
+        bound = forwards(step.at_most, log_initial, log_emissions[doubtful])
+        more = bound.logsumexp(2) - found[doubtful].logsumexp(2)
+        wrong = doubtful[(more > _TOLERANCE).any(1)]
+        found[wrong] = forwards(step.exactly, log_initial, log_emissions[wrong])
+    return found
 
 
 def backward(
-    log_transition: LogTransition, log_emissions: LogStates, lengths: Lengths
+    log_transition: LogTransition,
+    log_emissions: LogStates,
+    log_forward: LogStates,
+    lengths: Lengths,
 ) -> LogStates:
-    """Log p(x_t+1.. | z_t) (batch, time, states) by the backward algorithm (Rabiner, 1989, eq. 25).
+    """Log p(x_t+1.. | z_t) (batch, time, states), the backward algorithm (Rabiner, 1989, eq. 25).
 
     It is 0 at a sequence's last step and after it.
     """
-    steps = log_emissions.shape[1]
-    nothing = torch.zeros_like(log_emissions[:, 0])
-    found, step = [nothing], _Step(log_transition.T)
-    for t in range(steps - 1, 0, -1):
-        before = step(log_emissions[:, t] + found[-1])
-        found.append(torch.where((t < lengths)[:, None], before, nothing))
-    return torch.stack(found[::-1]).transpose(0, 1)
+    step = Step(log_transition.T)
+    found = backwards(step, log_emissions, lengths)
+    if (doubtful := step.lost.nonzero()[:, 0]).numel():
+        before, length = log_forward[doubtful], lengths[doubtful]
+        # All that leads through a step is the whole, at every step, unless something was lost.
+        whole = (before + found[doubtful]).logsumexp(2) - log_likelihood(before, length)[:, None]
+        less = ~(whole > -_TOLERANCE) & _within(length, whole.shape[1])
+        wrong = doubtful[less.any(1)]
+        found[wrong] = backwards(step.exactly, log_emissions[wrong], lengths[wrong])
+    return found
 
 
-def log_likelihood(log_forward: LogStates, lengths: Lengths) -> Float[Tensor, " batch"]:
+def log_likelihood(log_forward: LogStates, lengths: Lengths) -> Float64[Tensor, " batch"]:
     """Log p(x) (batch,) of each sequence from the last of its forward steps (Rabiner, 1989).
 
     -inf where a sequence is impossible.
@@ -114,7 +130,7 @@ def expected_transitions(
     log_forward: LogStates,
     log_backward: LogStates,
     lengths: Lengths,
-) -> Float[Tensor, "states states"]:
+) -> Float64[Tensor, "states states"]:
     """E[steps from one state to another | x], over all sequences (Rabiner, 1989, eq. 37).
 
     Raises:
@@ -131,8 +147,8 @@ def expected_transitions(
         peak = before.amax(1, keepdim=True).nan_to_num(neginf=0.0)
         left, right = before - peak, after + peak
         if (extreme := right.amax(1) > _LARGE).any():
-            rows = before[extreme, :, None] + log_transition + after[extreme, None]
-            extremes += rows.exp().sum(0)
+            for one, two in in_parts(before[extreme], after[extreme]):
+                extremes += (one[:, :, None] + log_transition + two[:, None]).exp().sum(0)
             right = right.masked_fill(extreme[:, None], -torch.inf)
         products += left.exp().T @ right.exp()
     return products * log_transition.exp() + extremes
@@ -167,9 +183,7 @@ def viterbi(
     return Path(path.masked_fill(~_within(lengths, path.shape[1]), -1), _possible(log_prob))
 
 
-def next_states(
-    log_transition: LogTransition, log_forward: LogStates, lengths: Lengths
-) -> Float[Tensor, "batch states"]:
+def next_states(log_transition: LogTransition, log_forward: LogStates, lengths: Lengths) -> States:
     """P(z_T+1 | x_1..T) of the state that follows each sequence (Rabiner, 1989).
 
     Raises:
@@ -179,27 +193,7 @@ def next_states(
     return (_at(log_forward, lengths - 1) - log_prob).exp() @ log_transition.exp()
 
 
-class _Step:
-    """log(exp(x) @ P) for logarithms x (batch, states), exact however far apart they are."""
-
-    def __init__(self, log_transition: LogTransition) -> None:
-        self.log_transition, self.transition = log_transition, log_transition.exp()
-        self.steps = (log_transition > -torch.inf).to(log_transition.dtype)
-        self.safe = bool((self.transition >= _SMALL).all())
-
-    def __call__(self, log_states: Float[Tensor, "batch states"]) -> Float[Tensor, "batch states"]:
-        peak = log_states.amax(1, keepdim=True).nan_to_num(neginf=0.0)
-        sums = (log_states - peak).exp() @ self.transition
-        found = sums.log() + peak
-        if self.safe or not (small := sums < _SMALL).any():
-            return found
-        reached = (log_states > -torch.inf).to(sums.dtype) @ self.steps > 0
-        lost = (small & reached).any(1)
-        terms = log_states[lost, :, None] + self.log_transition
-        return found.index_put((lost,), terms.logsumexp(1))
-
-
-def _at(log_states: LogStates, index: Lengths) -> Float[Tensor, "batch states"]:
+def _at(log_states: LogStates, index: Lengths) -> States:
     """Each sequence's row of step ``index`` (batch,)."""
     return log_states[torch.arange(len(index), device=index.device), index]
 
@@ -209,7 +203,7 @@ def _within(lengths: Lengths, steps: int) -> Tensor:
     return torch.arange(steps, device=lengths.device) < lengths[:, None]
 
 
-def _possible(log_prob: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+def _possible(log_prob: Float64[Tensor, " batch"]) -> Float64[Tensor, " batch"]:
     if not log_prob.isfinite().all():
         index = int((~log_prob.isfinite()).nonzero()[0])
         raise InputError(
