@@ -1,5 +1,6 @@
 """Hidden Markov models' states that emit Gaussians."""
 
+import math
 from abc import abstractmethod
 
 import torch
@@ -104,7 +105,7 @@ class DiagonalGaussian(_Gaussian):
         """Log-density of each observation from each state, in nats."""
         steps, means = steps - self.origin, self.means - self.origin
         precisions = 1 / self.variances
-        constants = (2 * torch.pi * self.variances).log() + means.square() * precisions
+        constants = (2 * math.pi * self.variances).log() + means.square() * precisions
         linear = torch.addmm(-constants.sum(1) / 2, steps, (means * precisions).T)
         return linear.addmm_(steps.square(), precisions.T, alpha=-0.5)
 
@@ -150,8 +151,8 @@ class FullGaussian(_Gaussian):
         scales = torch.linalg.cholesky(self.covariances)
         identity = torch.eye(self.dimension).to(steps)
         whitening = torch.linalg.solve_triangular(scales, identity, upper=False)
-        constants = self.dimension / 2 * torch.tensor(2 * torch.pi).to(steps).log()
-        constants = constants + scales.diagonal(dim1=1, dim2=2).log().sum(1)
+        constants = scales.diagonal(dim1=1, dim2=2).log().sum(1)
+        constants = constants + self.dimension / 2 * math.log(2 * math.pi)
         squares = [
             torch.addmm(-(white @ mean), steps, white.T).square().sum(1)
             for white, mean in zip(whitening, means, strict=True)

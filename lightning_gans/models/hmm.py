@@ -202,14 +202,13 @@ class HMM(ExpectationMaximisation):
         return len(self.event_shape) == 3
 
     def _seen(self, events: Events) -> _Seen:
-        """Sequences with their lengths, cut off after the longest.
+        """Sequences with their lengths.
 
         Raises:
             InputError: One is empty, or a number before its end is not finite.
         """
         rows = events.transpose(1, 2).flatten(2) if self._images else events
-        lengths = lengths_of(rows)
-        return _Seen(rows[:, : int(lengths.max())].double().nan_to_num(), lengths)
+        return _Seen(rows.double().nan_to_num(), lengths_of(rows))
 
     def _log_emissions(self, sequences: Tensor) -> Float[Tensor, "batch time states"]:
         # One step of all sequences lies together, as all that follows goes step by step.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 __all__ = [
@@ -63,11 +63,11 @@ class Step:
         parts = in_parts(log_states)
         return torch.cat([(x[:, :, None] + self.log_transition).logsumexp(1) for (x,) in parts])
 
-    def _shares(self, log_states: States) -> tuple[States, Float64[Tensor, "batch 1"]]:
+    def _shares(self, log_states: Tensor) -> tuple[Tensor, Tensor]:
         peak = log_states.amax(1, keepdim=True).nan_to_num(neginf=0.0)
         return (log_states - peak).exp() @ self.transition, peak
 
-    def _reached(self, log_states: States) -> Bool[Tensor, "batch states"]:
+    def _reached(self, log_states: Tensor) -> Tensor:
         return (log_states > -torch.inf).to(log_states.dtype) @ self.possible > 0
 
 
