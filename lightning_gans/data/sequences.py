@@ -1,5 +1,6 @@
 """Sequences in memory: what every set of them shares, and a user's own in one file."""
 
+import csv
 import zipfile
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -144,7 +145,7 @@ class Sequences(SequenceSet):
 
 def _read_npz(path: Path) -> tuple[Padded, Labels]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     # NumPy's words for a damaged archive, and for objects, which only a pickle can hold.
     except (OSError, ValueError, zipfile.BadZipFile) as error:
@@ -194,21 +195,20 @@ def _side_by_side(path: Path, steps: Tensor, lengths: Tensor) -> Padded:
 
 def _read_csv(path: Path) -> tuple[Padded, Labels]:
     try:
-        with path.open(encoding="utf-8") as file:
-            columns = len(file.readline().split(","))
-            if columns < 2:
-                raise InputError(
-                    f"{path} must have a first line that names at least two columns, with commas"
-                )
-            rows = np.loadtxt(file, dtype=str, delimiter=",", ndmin=2, comments=None)
-        names, values = rows[:, 0], rows[:, 1:].astype(np.float32)
-    except (OSError, ValueError, IndexError) as error:
+        with path.open(encoding="utf-8", newline="") as file:
+            first, *rows = list(csv.reader(file)) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as .csv: {error}") from error
-    if len(rows) == 0 or rows.shape[1] != columns:
+    if len(first) < 2 or {len(row) for row in rows} != {len(first)}:
         raise InputError(
-            f"{path} has {len(rows)} rows of {rows.shape[1]} columns below a first line of "
-            f"{columns}; it must have a row for each step"
+            f"{path} must have a first line that names at least two columns, and below it rows of "
+            "as many, with commas"
         )
+    names = np.array([row[0] for row in rows])
+    try:
+        values = np.array([[float(cell) for cell in row[1:]] for row in rows], dtype=np.float32)
+    except ValueError as error:
+        raise InputError(f"{path} must hold numbers but in its first column: {error}") from error
     starts = np.flatnonzero(np.append(True, names[1:] != names[:-1]))
     if len(np.unique(names)) != len(starts):
         raise InputError(f"{path}: the rows of each sequence must be together, in order")
