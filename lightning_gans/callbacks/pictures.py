@@ -11,7 +11,7 @@ from lightning_gans.runs import MetricsFile
 
 __all__ = ["draw_curves", "draw_grid", "draw_points", "draw_sequences", "picture_of"]
 
-_SEQUENCES = 16
+_SEQUENCES = 10
 
 
 def picture_of(event_shape: tuple[int, ...]) -> Callable[[Tensor, Path], None] | None:
@@ -48,15 +48,21 @@ def draw_points(points: Tensor, path: Path) -> None:
 
 
 def draw_sequences(sequences: Tensor, path: Path) -> None:
-    """Write up to 16 sequences (n, time, dimension) as curves over time, one colour a dimension."""
+    """Write the first sequences (n, time, dimension) as curves, one below the other.
+
+    Each dimension has its colour.
+    """
     from matplotlib.figure import Figure
 
-    shown = sequences[:_SEQUENCES].float().cpu().numpy()
-    side = math.ceil(math.sqrt(len(shown)))
-    figure = Figure(figsize=(2.5 * side, 1.5 * side), layout="constrained")
-    grid = figure.subplots(side, side, sharex=True, sharey=True, squeeze=False)
-    for axes, sequence in zip(grid.flat, shown, strict=False):
-        axes.plot(sequence, linewidth=0.8)
+    shown = sequences[:_SEQUENCES].float().cpu()
+    height = 1.1 * (shown.nan_to_num(-math.inf).max() - shown.nan_to_num(math.inf).min()).item()
+    figure = Figure(figsize=(7, 8), layout="tight")
+    axes = figure.add_subplot()
+    for i, sequence in enumerate(shown.numpy()):
+        axes.set_prop_cycle(None)
+        axes.plot(sequence - i * height, linewidth=0.8)
+    axes.set(xlabel="step", yticks=[])
+    axes.margins(x=0, y=0.01)
     figure.savefig(path, dpi=100)
 
 
