@@ -19,6 +19,7 @@ from lightning_gans.objectives.markov import (
     posteriors,
     viterbi,
 )
+from lightning_gans.objectives.markov_steps import Step, backwards, forwards
 
 STATES, TIME = 3, 5
 FULL = torch.ones(STATES, STATES)
@@ -182,3 +183,32 @@ def test_an_impossible_sequence_is_refused_not_nan():
     ):
         with pytest.raises(InputError, match="sequence 1 of a batch .* impossible"):
             ask()
+
+
+def test_what_is_let_go_matters_to_nothing():
+    """Forbidden and rare steps, and emissions thousands of nats apart, beside logarithms alone."""
+    let_go = 0
+    for seed in range(8):
+        torch.manual_seed(seed)
+        states, time = 4 + seed, 15
+        allowed = (torch.rand(states, states) < 0.4) | torch.eye(states, dtype=torch.bool)
+        rare = 10.0 ** -torch.randint(0, 250, (states, states)).double()
+        log_initial, log_transition = law(allowed * (rare if seed % 2 else 1.0), states)
+        log_emissions = 10.0 ** (1 + seed % 4) * torch.randn(10, time, states, dtype=torch.float64)
+        lengths = torch.randint(1, time + 1, (10,))
+        found = everything(log_initial, log_transition, log_emissions, lengths)
+        step = Step(log_transition).exactly
+        before = forwards(step, log_initial, log_emissions)
+        after = backwards(Step(log_transition.T).exactly, log_emissions, lengths)
+        log_prob = log_likelihood(before, lengths)
+        exactly(found["log_prob"], log_prob)
+        exactly(found["posteriors"], posteriors(before, after, lengths), 1e-9)
+        transitions = torch.zeros(states, states, dtype=torch.float64)
+        for i, length in enumerate(lengths.tolist()):
+            for t in range(1, length):
+                onward = (log_emissions[i, t] + after[i, t])[None]
+                pairs = before[i, t - 1][:, None] + log_transition + onward - log_prob[i]
+                transitions += pairs.exp()
+        exactly(found["transitions"], transitions, 1e-9)
+        let_go += int((found["forward"].isneginf() & ~before.isneginf()).sum())
+    assert let_go > 0
