@@ -55,7 +55,9 @@ class _Gaussian(Emission):
                 "nothing of what is constant; leave it out, or scale the data up"
             )
         self.origin.copy_(steps.mean(0))
-        chosen = torch.linspace(0, len(steps) - 1, min(len(steps), _CLUSTERED)).long()
+        chosen = torch.linspace(
+            0, len(steps) - 1, min(len(steps), _CLUSTERED), dtype=torch.float64
+        ).long()
         points = (steps - self.origin)[chosen].cpu()
         if (different := len(points.unique(dim=0))) < self.states:
             raise InputError(
@@ -67,8 +69,8 @@ class _Gaussian(Emission):
         own = nn.functional.one_hot(told, self.states).to(steps)
         return _MEMBERSHIP * own + (1 - _MEMBERSHIP) / self.states
 
-    def _sums(self, sums: Sums) -> tuple[Tensor, Tensor, Tensor]:
-        """Which states have weight (states,), these weights and means; the means are taken."""
+    def _take_means(self, sums: Sums) -> tuple[Tensor, Tensor, Tensor]:
+        """Move the means; which states have weight, their weights and means from the origin."""
         used = sums["weight"] > torch.finfo(torch.float64).tiny
         weight = sums["weight"][used]
         means = sums["first"][used] / weight[:, None]
@@ -120,7 +122,7 @@ class DiagonalGaussian(_Gaussian):
 
     def maximise(self, sums: Sums) -> None:
         """Weighted means and variances, no variance below the floor."""
-        used, weight, means = self._sums(sums)
+        used, weight, means = self._take_means(sums)
         variances = sums["second"][used] / weight[:, None] - means.square()
         self.variances[used] = variances.clamp(min=self.floor)
 
@@ -174,7 +176,7 @@ class FullGaussian(_Gaussian):
 
         Of all covariances that have none below it, this one is the likeliest.
         """
-        used, weight, means = self._sums(sums)
+        used, weight, means = self._take_means(sums)
         outer = means[:, :, None] * means[:, None]
         values, axes = torch.linalg.eigh(sums["second"][used] / weight[:, None, None] - outer)
         self.covariances[used] = axes * values.clamp(min=self.floor)[:, None] @ axes.mT
