@@ -9,15 +9,19 @@ from torch import Tensor
 
 from lightning_gans.runs import MetricsFile
 
-__all__ = ["draw_curves", "draw_grid", "draw_points", "picture_of"]
+__all__ = ["draw_curves", "draw_grid", "draw_points", "draw_sequences", "picture_of"]
+
+_SEQUENCES = 10
 
 
 def picture_of(event_shape: tuple[int, ...]) -> Callable[[Tensor, Path], None] | None:
-    """How events of this shape are drawn: images in a grid, points of the plane, others not."""
+    """How events of this shape are drawn: images, sequences, points of the plane; others not."""
     if len(event_shape) == 3 and event_shape[0] in (1, 3):
         return draw_grid
     if event_shape == (2,):
         return draw_points
+    if len(event_shape) == 2:
+        return draw_sequences
     return None
 
 
@@ -40,6 +44,25 @@ def draw_points(points: Tensor, path: Path) -> None:
     axes.set_xlim(-1.5, 1.5)
     axes.set_ylim(-1.5, 1.5)
     axes.autoscale(enable=bool((points.abs() > 1.5).any()))
+    figure.savefig(path, dpi=100)
+
+
+def draw_sequences(sequences: Tensor, path: Path) -> None:
+    """Write the first sequences (n, time, dimension) as curves, one below the other.
+
+    Each dimension has its colour.
+    """
+    from matplotlib.figure import Figure
+
+    shown = sequences[:_SEQUENCES].float().cpu()
+    height = 1.1 * (shown.nan_to_num(-math.inf).max() - shown.nan_to_num(math.inf).min()).item()
+    figure = Figure(figsize=(7, 8), layout="tight")
+    axes = figure.add_subplot()
+    for i, sequence in enumerate(shown.numpy()):
+        axes.set_prop_cycle(None)
+        axes.plot(sequence - i * height, linewidth=0.8)
+    axes.set(xlabel="step", yticks=[])
+    axes.margins(x=0, y=0.01)
     figure.savefig(path, dpi=100)
 
 

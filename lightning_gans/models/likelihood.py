@@ -95,19 +95,6 @@ class Likelihood(Model):
         """As `validation_step`, on the test events; the mean nats ()."""
         return self._evaluate(batch, batch_idx, "test")
 
-    def on_test_end(self) -> None:
-        """Say what the numbers are of."""
-        if not self.trainer.is_global_zero:
-            return
-        width, values = self.trainer.datamodule.bin_width, math.prod(self.event_shape)
-        told = f"test/nll: nats an event of {values} values, in the data's own units"
-        if width is not None and not self.discrete:
-            told += (
-                f", each with uniform noise as wide as their grid, {width:.4g} (dequantised); "
-                "bits_per_dimension bounds those of the values on the grid from above"
-            )
-        print(told)
-
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Log-densities (batch,) of real events, and their labels (batch,)."""
         events, labels = batch
@@ -123,11 +110,14 @@ class Likelihood(Model):
         seen = self.continuous(events, Stream.EVALUATION, batch_idx)
         nats = -self.evaluate(seen, split, batch_idx).mean()
         if not nats.isfinite():
-            raise Diverged(f"the log-likelihood of the {split} events is {-nats.item()}")
+            raise Diverged(
+                f"the log-likelihood of the {split} events is {-nats.item()}: some are not finite, "
+                "or impossible to the model"
+            )
         self.log(f"{split}/nll", nats, batch_size=len(events), sync_dist=True)
         if (width := self.trainer.datamodule.bin_width) is not None:
-            bits = bits_per_dimension(
-                nats.item(), events[0].numel(), 1.0 if self.discrete else width
-            )
-            self.log(f"{split}/bits_per_dimension", bits, batch_size=len(events), sync_dist=True)
+            values = int((~events.isnan()).sum())  # nan fills up what is shorter than others
+            total, width = len(events) * nats.item(), 1.0 if self.discrete else width
+            bits = bits_per_dimension(total, values, width)
+            self.log(f"{split}/bits_per_dimension", bits, batch_size=values, sync_dist=True)
         return nats
