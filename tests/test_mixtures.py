@@ -556,7 +556,7 @@ def test_the_command_fits_tests_predicts_and_fills_gaps(lightning, tmp_path):
     checkpoint = f"--ckpt_path={run / 'checkpoints/final.ckpt'}"
     answer = lightning("test", checkpoint, *options[1:])
     assert answer.code == 0, answer.err
-    for told in ("test/bic", "test/bits_per_dimension", "nats an event, of the density of values in [-1, 1]", "0.007843"):
+    for told in ("test/bic", "test/bits_per_dimension", "nats an event, of the density of values"):
         assert told in answer.out
     assert lightning("predict", checkpoint, *options[1:]).code == 0
     with np.load(run / "predictions.npz") as found:
