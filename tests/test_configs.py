@@ -37,7 +37,7 @@ def two_moves(path: Path) -> list[str]:
     """Enough steps for two moves: GEAN and expectation-maximisation move once a window."""
     model = yaml.safe_load(path.read_text())["model"]
     if "Mixture" in model["class_path"]:  # a window is an epoch; in a short one components die
-        few = ["--data.init_args.batch_size=64", "--model.init_args.components=2"]
+        few = ["--data.init_args.batch_size=16", "--model.init_args.components=2"]
         return ["--trainer.max_steps=4", "--trainer.limit_train_batches=2", *few]
     return [f"--trainer.max_steps={2 * model['init_args'].get('window', 1)}"]
 
