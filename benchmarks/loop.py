@@ -49,10 +49,15 @@ VAE = [
     *SELDOM,
 ]
 VAE_MLP = [
-    "--config=configs/vae_mnist.yaml",
-    "--config=configs/data/digits.yaml",
+    "--config=configs/vae.yaml",
     "--data.init_args.image_size=28",
     "--data.init_args.batch_size=128",
+    "--model.encoder=MLPEncoder",
+    "--model.decoder=MLPDecoder",
+    *(f"--model.{part}.event_shape=[1,28,28]" for part in ("encoder", "decoder")),
+    *(f"--model.{part}.hidden=[500,500]" for part in ("encoder", "decoder")),
+    *(f"--model.{part}.latent_dim=40" for part in ("encoder", "decoder")),
+    "--model.likelihood.binarise=draw",
     *SELDOM,
 ]
 LOG_2PI = math.log(2 * math.pi)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gans.models.game import OptimizerFactory
-from lightning_gans.models.observed import Observed, drawn
+from lightning_gans.models.observed import Observed, drawn, wide
 from lightning_gans.models.rounds import Round
 from lightning_gans.models.vae import VAE
 from lightning_gans.objectives import Gaussian
@@ -85,7 +85,7 @@ class TwoStageVAE(VAE):
         source = seeded(self._latent_source, Stream.LATENTS, *keys)
         shape = played.batch_size, latents.shape[1]
         noise = torch.randn(shape, device=self.device, generator=source)[played.part]
-        mean, log_variance = self.second_encoder(latents)
+        mean, log_variance = map(wide, self.second_encoder(latents))
         missed = -self.second_generator.log_prob(latents, drawn(mean, log_variance, noise)).mean()
         return missed + kl_to_prior(mean, log_variance).sum(1).mean()
 
