@@ -1,12 +1,12 @@
 """What a model makes of images with a part missing, as a picture."""
 
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from lightning_gans.callbacks.logger import run_folder
 from lightning_gans.callbacks.pictures import draw_grid, picture_of
 from lightning_gans.errors import InputError
 
@@ -71,4 +71,4 @@ class Inpainting(Callback):
         source = torch.Generator().manual_seed(self.seed)
         mean, drawn = pl_module.inpaint(events, missing), pl_module.inpaint(events, missing, source)
         rows = torch.stack([events.masked_fill(missing, 0), mean, drawn, events], 1)
-        draw_grid(rows.flatten(0, 1), Path(trainer.log_dir) / "inpainted.png", rows.shape[1])
+        draw_grid(rows.flatten(0, 1), run_folder(trainer) / "inpainted.png", rows.shape[1])
