@@ -13,16 +13,29 @@ from lightning.pytorch import Trainer
 from torch import distributed, multiprocessing
 from torch.testing import assert_close
 
-from lightning_gans.data import Digits
+from lightning_gans.data import Digits, GaussianChain
 from lightning_gans.errors import Interrupted
-from lightning_gans.models import DRAGAN, GAN, GEAN, LSGAN, R3GAN, WGANGP
+from lightning_gans.models import (
+    DRAGAN,
+    GAN,
+    GEAN,
+    HMM,
+    LSGAN,
+    R3GAN,
+    VAE,
+    WGANGP,
+    DiagonalGaussian,
+    GaussianMixture,
+)
 from lightning_gans.networks import (
     DCGANDiscriminator,
     DCGANGenerator,
+    MLPDecoder,
     MLPDiscriminator,
+    MLPEncoder,
     MLPGenerator,
 )
-from lightning_gans.objectives import R1
+from lightning_gans.objectives import R1, Bernoulli
 from lightning_gans.schedules import (
     Alternating,
     Consensus,
@@ -72,6 +85,35 @@ EQUAL = {
     "unrolled": (Joined, {"update": Unrolled(2, 0.1)}),
 }
 """What must equal one process with the joined batch: no batch statistics, no noise."""
+
+
+class FixedHMM(HMM):
+    """Begins alike whatever its process sees first."""
+
+    def initialise(self, events):
+        source = torch.Generator().manual_seed(0)
+        super().initialise(torch.randn(40, *self.event_shape, generator=source).double())
+
+
+def chain():
+    torch.manual_seed(1)
+    law = {"transition": [[0.9, 0.1], [0.3, 0.7]], "means": [[0.0], [3.0]], "stds": [[1.0], [0.5]]}
+    data = GaussianChain(**law, initial=[0.5, 0.5], sequences=96, length=9, batch_size=BATCH)
+    return FixedHMM((9, 1), 2, DiagonalGaussian, tolerance=0.0), data
+
+
+def digits_mixture():
+    return GaussianMixture((1, 8, 8), 3, tolerance=0.0), Digits(8, batch_size=256)
+
+
+def digits_vae():
+    torch.manual_seed(1)
+    encoder, decoder = MLPEncoder((1, 8, 8), 4, (16,)), MLPDecoder((1, 8, 8), 4, (16,))
+    options = {"encoder_optimizer": adam, "decoder_optimizer": adam}
+    return VAE(encoder, decoder, Bernoulli(), **options), Digits(8, batch_size=BATCH)
+
+
+LIKELIHOODS = {"HMM": chain, "mixture": digits_mixture, "VAE": digits_vae}
 
 IDENTICAL = {"LSGAN": LSGAN, "WGAN-GP": WGANGP, "DRAGAN": DRAGAN, "R3GAN": R3GAN}
 """With batch statistics in the generator, or noise: the processes must still be identical."""
@@ -132,9 +174,10 @@ def fit(model, data, world, precision):
 def everything(world):
     """All cases, by name."""
     torch.set_num_threads(1)
-    return {name: fit(*perceptrons(*case), world, "64-true") for name, case in EQUAL.items()} | {
-        name: fit(*convolutions(model), world, "32-true") for name, model in IDENTICAL.items()
-    }
+    cases = {name: (perceptrons(*case), "64-true") for name, case in EQUAL.items()}
+    cases |= {name: (convolutions(model), "32-true") for name, model in IDENTICAL.items()}
+    cases |= {name: (made(), "32-true") for name, made in LIKELIHOODS.items()}
+    return {name: fit(*case, world, precision) for name, (case, precision) in cases.items()}
 
 
 def meet(rank, port):
@@ -168,15 +211,15 @@ def played(tmp_path_factory):
     return first, pickle.loads(path.read_bytes()), everything(1)
 
 
-@pytest.mark.parametrize("name", [*EQUAL, *IDENTICAL])
+@pytest.mark.parametrize("name", [*EQUAL, *IDENTICAL, *LIKELIHOODS])
 def test_processes_hold_the_same_weights_and_buffers_to_the_bit(name, played):
     (first, _), (second, _), (alone, _) = (plays[name] for plays in played)
     assert_close(first, second, rtol=0, atol=0)
     moved = [key for key in alone if not torch.equal(alone[key], first[key])]
-    assert name in EQUAL or moved  # they saw other latents than one process alone
+    assert name in EQUAL or name == "HMM" or moved  # they saw other latents than one process alone
 
 
-@pytest.mark.parametrize("name", EQUAL)
+@pytest.mark.parametrize("name", [*EQUAL, "HMM"])
 def test_two_processes_are_one_with_the_joined_batch(name, played):
     (first, _), _, (alone, _) = (plays[name] for plays in played)
     assert_close(first, alone, rtol=0, atol=1e-9)

@@ -194,7 +194,9 @@ class HMM(ExpectationMaximisation):
     def _evaluate(self, batch: tuple[Tensor, Tensor], batch_idx: int, split: str) -> Tensor:
         nats, lengths = super()._evaluate(batch, batch_idx, split), self._seen(batch[0]).lengths
         steps = int(lengths.sum())
-        self.log(f"{split}/nll_per_step", nats * len(lengths) / steps, batch_size=steps)
+        self.log(
+            f"{split}/nll_per_step", nats * len(lengths) / steps, batch_size=steps, sync_dist=True
+        )
         return nats
 
     @property
