@@ -125,7 +125,6 @@ class CLI(LightningCLI):
         settings.ckpt_path = None  # a config starts a run; where one goes on is said each time
         parts = [
             callbacks.RunConfig(self._parser("fit").dump(settings, skip_none=False)),
-            # Checkpoints after what reports, so that they find the rows of their batch there.
             *(self._get(self.config_init, part) for part in callbacks.REPORTING),
             *progress,
         ]
