@@ -402,6 +402,20 @@ def test_the_averaged_decoder_is_sampled_and_evaluated():
     assert_close(model.sampled(torch.zeros(1, 3)), now)
 
 
+def test_what_is_not_finite_is_neither_made_nor_logged():
+    model = points()
+    data = Ring(batch_size=8)
+    rows = [events.double() for (events, _), _ in zip(data.train_dataloader(), "abc", strict=False)]
+    rows[1] = rows[1] * math.nan
+    reported = {}
+    model.report = lambda metrics: reported.update(metrics)
+    fit(model, Given(rows), 3, precision="64-true", log_every_n_steps=3)
+    assert [mover.skipped for mover in model.movers.values()] == [1, 1]
+    assert reported.keys() >= {"train/nll", "train/kl", "train/encoder_loss"}
+    assert all(math.isfinite(value) for value in reported.values())
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+
+
 @pytest.mark.parametrize(
     ("make", "key"),
     [

@@ -97,12 +97,9 @@ class VAE(Likelihood, LatentGame):
         rules = Rules(schedule, update, accumulate, clipping, max_skipped)
         super().__init__(rules, Observed(decoder, likelihood), ema_half_life)
         for name in ("event_shape", "latent_dim"):
-            theirs, ours = getattr(encoder, name), getattr(decoder, name)
-            if theirs != ours:
-                raise InputError(
-                    f"model.encoder has the {name} {theirs}, model.decoder {ours}; "
-                    "they must be the same"
-                )
+            e, d = getattr(encoder, name), getattr(decoder, name)
+            if e != d:
+                raise InputError(f"model.encoder has the {name} {e}, model.decoder {d}; choose one")
         for name, value in {"beta": beta, "free_bits": free_bits}.items():
             if isinstance(value, float) and not value >= 0:
                 raise InputError(f"model.{name} is {value}; it must be at least 0")
@@ -140,7 +137,11 @@ class VAE(Likelihood, LatentGame):
     @property
     def protocol(self) -> str:
         """With what was binarised, and how tight the bound is."""
-        told = (super().protocol, self.generator.law.told, f"by {self.test_samples} samples of q")
+        told = (
+            super().protocol,
+            self.generator.law.treatment,
+            f"by {self.test_samples} samples of q",
+        )
         return ", ".join(part for part in told if part)
 
     def continuous(self, events: Events, stream: Stream, *keys: int) -> Events:
@@ -180,11 +181,12 @@ class VAE(Likelihood, LatentGame):
         return given, kl_to_prior(mean, log_variance)
 
     def told(self) -> dict[str, float]:
-        """The negative evidence lower bound, and its divergence."""
-        if not self._told:
-            return {}
-        missed, kl = torch.stack(self._told).mean(0).tolist()
+        """The negative evidence lower bound and its divergence, of the batches with finite ones."""
+        told = [part for part in self._told if part.isfinite().all()]
         self._told = []
+        if not told:
+            return {}
+        missed, kl = torch.stack(told).mean(0).tolist()
         return {"train/nll": missed + kl, "train/kl": kl}
 
     def moved(self, player: Player) -> None:

@@ -35,7 +35,7 @@ class Observation(nn.Module, ABC):
     """Numbers that the decoder must give for each value."""
     discrete: bool = False
     """Whether this is a probability of values on a grid, not a density."""
-    told: str = ""
+    treatment: str = ""
     """What becomes of the values, in a few words, where anything does."""
 
     def observe(self, events: Events, source: torch.Generator) -> Events:
@@ -73,7 +73,7 @@ class Bernoulli(Observation):
         super().__init__()
         _one_of("Bernoulli.binarise", binarise, Binarise)
         self.binarise = binarise
-        self.told = f"binarise {binarise}"
+        self.treatment = f"binarise {binarise}"
 
     def observe(self, events: Events, source: torch.Generator) -> Events:
         """``events``, binarised.
