@@ -23,7 +23,8 @@ from pathlib import Path
 
 import torch
 
-IMAGES = ["--config=configs/dcgan.yaml", "--trainer.accelerator=cpu", "--data.batch_size=16"]
+CPU = ["--trainer.accelerator=cpu"]
+IMAGES = ["--config=configs/dcgan.yaml", *CPU, "--data.batch_size=16"]
 IMAGES += [f"--model.{player}.base_channels=4" for player in ("generator", "discriminator")]
 MODELS = {
     "GAN": IMAGES,
@@ -33,6 +34,9 @@ MODELS = {
     "GEAN": [*IMAGES, "--model=GEAN", "--model.window=7"],
     "GEAN, epoch": [*IMAGES, "--model=GEAN", "--model.window=epoch"],
     "Phased": [*IMAGES, "--model.schedule=Phased", "--model.schedule.window=5"],
+    "VAE": ["--config=configs/vae.yaml", *CPU, "--data.batch_size=16"],
+    "mixture": ["--config=configs/mixture_digits.yaml", *CPU, "--data.batch_size=50"],
+    "HMM": ["--config=configs/hmm_rows.yaml", *CPU, "--data.batch_size=50"],
 }
 COMMON = ["--trainer.max_epochs=4", "--trainer.limit_train_batches=25", "--run.wandb=disabled"]
 COMMON += ["--trainer.check_val_every_n_epoch=2", "--quality.every_n_epochs=2", "--quality.n=60"]

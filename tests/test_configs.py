@@ -21,7 +21,7 @@ EXPERIMENTS = sorted(
     if path.name != "defaults.yaml"
 )
 OFFLINE = ("data.Digits", "data.Ring", "data.Grid", "data.RandomMixture", "data.GaussianChain")
-OVERLAYS = sorted((ROOT / "configs/data").glob("*.yaml"))
+OVERLAYS = sorted([*ROOT.glob("configs/data/*.yaml"), *ROOT.glob("configs/trainer/*.yaml")])
 LOSSES = ("train/discriminator_loss", "train/nll")
 STEP = [
     "--trainer.log_every_n_steps=1",
