@@ -36,7 +36,7 @@ TYPED = {
     ),
     "a network as the model": (
         [*FIT, "--model=lightning_gans.networks.DCGANGenerator"],
-        "does not correspond to a subclass of Game",
+        "does not correspond to a subclass of Model",
     ),
     "missing config": (["fit", "--config=configs/dcgn.yaml"], "did you mean configs/dcgan.yaml?"),
     "a config that is no YAML": (["fit", "--config=broken.yaml"], "broken.yaml is not YAML"),

@@ -1,6 +1,6 @@
 """A game in turns: the base of every model. Who moves, how, and the counting of time."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,7 +24,7 @@ OptimizerFactory = Callable[[Iterable], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
 
 
-class Game(Model):
+class Game(Model, ABC):
     """Players that take turns on every batch, under manual optimisation.
 
     A subclass names its players, gives each a loss, and can sample. One ``training_step`` is one
