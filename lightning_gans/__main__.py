@@ -8,10 +8,10 @@ Train, test and sample generative adversarial networks and their rivals.
 
 usage: lightning <command> [options]
 
-  fit        train a model:    lightning fit --config configs/dcgan.yaml
+  fit        train a model:    lightning fit --config configs/dcgan.yaml [--resume auto]
   validate   held-out losses of a checkpoint
-  test       test losses of a checkpoint:  lightning test --ckpt_path X
-  predict    the discriminator's logits of the test images, as an .npz
+  test       test losses, likelihoods and quality of a checkpoint:  lightning test --ckpt_path X
+  predict    what a model says of each test event (logits, likelihoods), as an .npz
   sample     samples of a checkpoint:      lightning sample --ckpt_path X -n 64 --out grid.png
   evaluate   how good images are:          lightning evaluate --real MNIST --fake X.ckpt
   list       models, data sets, networks, objectives, schedules and shipped configs

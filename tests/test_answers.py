@@ -161,7 +161,10 @@ TYPED = {
     "missing data folder": ([*FIT, "--data=Folder", "--data.root=nowhere"], "nowhere"),
     "empty data folder": ([*FIT, "--data=Folder", "--data.root=empty"], "empty"),
     "missing data": ([*FIT, "--data=MNIST", "--data.root=nowhere"], "train-images-idx3-ubyte.gz"),
-    "several devices": ([*FIT, "--trainer.devices=2"], "--trainer.devices 1"),
+    "several devices that would not agree": (
+        [*FIT, "--trainer.devices=2", "--trainer.strategy=ddp_find_unused_parameters_true"],
+        "several devices need --trainer.strategy ddp or auto",
+    ),
     "nothing to go on from": ([*FIT, "--ckpt_path=last"], "no runs/dcgan/*/checkpoints/last.ckpt"),
     "missing checkpoint": ([*FIT, "--ckpt_path=none.ckpt"], "no checkpoint none.ckpt"),
     "truncated checkpoint": (["sample", "--ckpt_path=truncated.ckpt"], "truncated"),
