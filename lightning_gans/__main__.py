@@ -35,7 +35,13 @@ def main(args: list[str] | None = None) -> int:
         if os.environ.get("LIGHTNING_GANS_DEBUG"):
             raise
         if int(os.environ.get("LOCAL_RANK") or 0) or int(os.environ.get("RANK") or 0):
-            return 0  # the first process says it; Lightning would kill it if another failed
+            if isinstance(error, Interrupted):
+                return 0  # the first process says it; Lightning would kill it if another failed
+            print(
+                f"[process {os.environ.get('RANK') or os.environ['LOCAL_RANK']}] ",
+                end="",
+                file=sys.stderr,
+            )
         prefix = "error: " if isinstance(error, InputError) else "\n"
         print(f"{prefix}{error}", file=sys.stderr)
         return getattr(error, "code", 2)

@@ -138,7 +138,7 @@ class CLI(LightningCLI):
         if folder is None or folder.parent.resolve() != self._experiment.resolve():
             # The other processes are told it when all have started.
             folder = self._claimed = claim(self._experiment) if rank_zero_only.rank == 0 else None
-        return folder
+        return folder if rank_zero_only.rank == 0 else None
 
     def _loggers(self, given: Any, folder: Path | None) -> list[Logger]:
         """metrics.csv always; Weights & Biases unless the user gives loggers of their own."""
@@ -191,6 +191,7 @@ class CLI(LightningCLI):
         if path is not None:
             content = callbacks.read_checkpoint(Path(path))
             self._batches_before = content["clock"]["batches_seen"]
+            self._ended_before = Path(path).with_name("final.ckpt").exists()
             callbacks.check_weights(Path(path), content, self.model)
             if self.subcommand == "fit":
                 now, force = yaml.safe_load(self._settings), self.config.fit.run.force
@@ -201,7 +202,7 @@ class CLI(LightningCLI):
         model, last = self.model, self.trainer.max_steps
         if self.trainer.fast_dev_run or not self.trainer.is_global_zero:
             return
-        if self._batches_before == model.batches_seen:
+        if self._batches_before == model.batches_seen and self._ended_before:
             limit = f"max_steps {last}" if last != -1 else f"max_epochs {self.trainer.max_epochs}"
             print(f"nothing to do: {model.batches_seen} batches reach --trainer.{limit}")
             return

@@ -24,7 +24,7 @@ SHORT = [
 
 def weights(run):
     content = torch.load(run / "checkpoints/final.ckpt", weights_only=True)
-    return content["state_dict"] | content["em"]["sums"]
+    return content["state_dict"] | content["em"][0]["sums"]
 
 
 def test_a_run_goes_on_bit_for_bit_from_the_middle_of_a_window(lightning):

@@ -185,6 +185,7 @@ def meet(rank, port):
     told = {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2"}
     told |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     with mock.patch.dict(os.environ, told):
+        os.environ.pop("PL_GLOBAL_SEED", None)  # of tests before: Lightning would seed again
         try:
             return everything(2)
         finally:

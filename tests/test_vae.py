@@ -362,20 +362,20 @@ def test_noise_is_by_position_and_leaves_training_untouched():
 )
 def test_every_law_is_learned_and_sampled(law, outputs):
     torch.manual_seed(0)
-    networks = MLPEncoder((1, 8, 8), 4, (32,)), MLPDecoder((1, 8, 8), 4, (32,), outputs=outputs)
+    networks = MLPEncoder((1, 16, 16), 4, (32,)), MLPDecoder((1, 16, 16), 4, (32,), outputs=outputs)
     model = VAE(*networks, law, encoder_optimizer=adam, decoder_optimizer=adam, test_samples=3)
-    data = Digits(image_size=8, batch_size=64)
+    data = Digits(image_size=16, batch_size=64)
     before = fit(model, data, 1).validate(model, data, verbose=False)[0]
     trainer = fit(model, data, 60)
     after = trainer.validate(model, data, verbose=False)[0]
     assert after["val/nll"] < before["val/nll"] - 5
     tested = trainer.test(model, data, verbose=False)[0]
-    expected = tested["test/nll"] / (64 * math.log(2))
+    expected = tested["test/nll"] / (256 * math.log(2))
     if not law.discrete:
         expected -= math.log2(2 / 255)
     assert tested["test/bits_per_dimension"] == pytest.approx(expected, abs=1e-4)
     samples = model.sample(5, torch.Generator().manual_seed(0))
-    assert samples.shape == (5, 1, 8, 8) and samples.abs().max() <= 1
+    assert samples.shape == (5, 1, 16, 16) and samples.abs().max() <= 1
     again = model.sample(5, torch.Generator().manual_seed(0))
     assert_close(samples, again, rtol=0, atol=0)
 

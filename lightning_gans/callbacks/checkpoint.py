@@ -49,6 +49,7 @@ class Checkpoints(Callback):
         self.every_n_batches, self.every_n_minutes = every_n_batches, every_n_minutes
         self.best = None if best is None else Best(best)
         self.signals = Signals(self._on_signal)
+        self._saving = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the folder; from here Ctrl-C waits for a state that can be saved."""
@@ -92,6 +93,8 @@ class Checkpoints(Callback):
         """Save best.ckpt if a new value is the best."""
         if self.best is not None and self.best.improved(trainer, pl_module):
             self._save(trainer, "best.ckpt")
+            if self.signals.received is not None:  # while that was written
+                self._on_signal()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save final.ckpt, which is last.ckpt too."""
@@ -125,8 +128,8 @@ class Checkpoints(Callback):
         """Between batches, in validation or an evaluation, the state is whole: save it now."""
         batches = self._trainer.fit_loop.epoch_loop.batch_progress.current
         # Before the first batch there is nothing to save yet. Several processes stop together.
-        alone = self._trainer.world_size == 1
-        if alone and self._trainer.global_step and batches.ready == batches.completed:
+        whole = batches.ready == batches.completed and not self._saving
+        if whole and self._trainer.world_size == 1 and self._trainer.global_step:
             self._save_and_stop(self.signals.received)
 
     def _agreed(self, trainer: Trainer) -> list[int]:
@@ -137,9 +140,11 @@ class Checkpoints(Callback):
     def _save_and_stop(self, signal_number: int) -> None:
         self._save(self._trainer, "last.ckpt")
         asked, last = signal.Signals(signal_number), self.folder / "last.ckpt"
+        # The latest, where a run went on with other settings than it began with.
+        config = max(last.parents[1].glob("config*.yaml"), key=lambda path: path.stem)
         raise Interrupted(
             f"stopped by {asked.name} after batch {self._trainer.global_step}, saved {last}; go on "
-            f"with:\n  lightning fit --config {last.parents[1] / 'config.yaml'} --resume last",
+            f"with:\n  lightning fit --config {config} --resume last",
             128 + asked,
         )
 
@@ -153,7 +158,9 @@ class Checkpoints(Callback):
             self._second_name("last.ckpt", "previous.ckpt")
         if trainer.world_size > 1:
             trainer.strategy.check_alike(trainer.lightning_module.state_dict())
+        self._saving = True
         write_checkpoint(trainer, self.folder / name)
+        self._saving = False
         if also_last:
             self._second_name(name, "last.ckpt")
         self._saved_at = time.monotonic()

@@ -148,4 +148,7 @@ def wandb_logger(options: RunOptions, folder: Path | None, clock: Generative) ->
         print(f"Weights & Biases: {error}; kept offline in {folder}/wandb", file=sys.stderr)
         wandb.teardown()
         run = start("offline")
+    except Exception as error:  # nothing that reports may stop a run
+        print(f"Weights & Biases cannot be used ({error!r}); the run goes on", file=sys.stderr)
+        return None
     return _OnSamplesSeen(run, folder, clock)

@@ -36,6 +36,7 @@ class Progress(Callback):
             "[{elapsed}<{remaining}{postfix}]",
         )
         self._samples, self._drawn_at = pl_module.samples_seen, time.monotonic()
+        self._epoch = trainer.current_epoch
 
     def on_train_batch_end(
         self,

@@ -1,10 +1,20 @@
 """What a run that is gone on with has to take back and to make up for."""
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loops.fit_loop import _FitLoop
 
-from lightning_gans.callbacks.logger import RunLogger
+from lightning_gans.callbacks.logger import RunLogger, run_folder
 
 __all__ = ["Resumed"]
+
+
+class _ToTheEnd(_FitLoop):
+    """Also ends a run whose batches are done, but which was killed before its end."""
+
+    @property
+    def skip(self) -> bool:
+        """Whether there is nothing to train on; Lightning would skip what has no batch left."""
+        return self.trainer.limit_train_batches == 0
 
 
 class Resumed(Callback):
@@ -12,6 +22,11 @@ class Resumed(Callback):
 
     It must come before the callbacks that report, so that columns come in their usual order.
     """
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """A run that has not come to its end may have that alone before it."""
+        if not (run_folder(trainer) / "checkpoints/final.ckpt").exists():
+            trainer.fit_loop.__class__ = _ToTheEnd
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A run killed at the end of an epoch, or in validation, begins with that validation."""

@@ -55,6 +55,7 @@ class CountedBatches(Sampler[Tensor]):
         self.shuffle, self.drop_last = shuffle, drop_last
         self.rank, self.world_size = rank, world_size
         self.epoch = self.skip = 0
+        self.same_each_epoch = False
         # Lightning looks for set_epoch on `loader.sampler` and on `loader.batch_sampler.sampler`.
         self.sampler = self
 
@@ -64,8 +65,8 @@ class CountedBatches(Sampler[Tensor]):
         return self.n // size if self.drop_last else -(-self.n // size)
 
     def set_epoch(self, epoch: int) -> None:
-        """Take the order of ``epoch`` from the next pass on."""
-        self.epoch = epoch
+        """Take the order of ``epoch`` from the next pass on, the first's where all are the same."""
+        self.epoch = 0 if self.same_each_epoch else epoch
 
     def positions(self) -> Iterator[int]:
         """The numbers of this pass's batches, from ``skip`` on; ``skip`` holds for one pass."""

@@ -35,6 +35,9 @@ class Data(LightningDataModule, ABC):
     drop_last = True
     """Whether a training epoch leaves out the samples that fill no batch; models may need them."""
 
+    same_each_epoch = False
+    """Whether all training epochs are the first one again: its order, its flips, its draws."""
+
     class_names: tuple[str, ...]
     """Name of each label; empty where labels mean nothing."""
 
@@ -64,6 +67,7 @@ class Data(LightningDataModule, ABC):
     def train_dataloader(self) -> Batches:
         """Batches in an order of each epoch's own, from where a resumed run stopped."""
         order = self._order("train", shuffle=True, drop_last=self.drop_last)
+        order.same_each_epoch = self.same_each_epoch
         if len(order) == 0:
             size = self.batch_size * order.world_size
             raise InputError(

@@ -1,6 +1,7 @@
 """Sequences in memory: what every set of them shares, and a user's own in one file."""
 
 import csv
+import re
 import zipfile
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -46,6 +47,9 @@ def padded(steps: Float[Tensor, "steps dimension"], lengths: Int64[Tensor, " n"]
     """Sequences that lie one after the other, side by side."""
     parts = steps.split(lengths.tolist())
     return torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=torch.nan)
+
+
+_NUMBER = re.compile(r"[-+]?\d*\.?\d+([eE][-+]?\d+)?")
 
 
 class _SequenceBatches(Batches):
@@ -199,6 +203,8 @@ def _read_csv(path: Path) -> tuple[Padded, Labels]:
             first, *rows = list(csv.reader(file)) or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as .csv: {error}") from error
+    if all(_NUMBER.fullmatch(name.strip()) for name in first) and first:
+        raise InputError(f"{path} begins with numbers; its first line must name the columns")
     if len(first) < 2 or {len(row) for row in rows} != {len(first)}:
         raise InputError(
             f"{path} must have a first line that names at least two columns, and below it rows of "

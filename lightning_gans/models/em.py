@@ -5,6 +5,7 @@ from abc import abstractmethod
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -26,22 +27,24 @@ class ExpectationMaximisation(Likelihood):
     Every batch is an E-turn: its sufficient statistics at the present parameters are added up. The
     batch that fills a window has an M-turn, too: the parameters that fit the sums best. With a
     window of an epoch of unchanging data this is the classical algorithm, whose likelihood never
-    falls; with fewer batches it is the stepwise one (Cappe and Moulines, 2009).
+    falls; with fewer batches it is the stepwise one (Cappe and Moulines, 2009). Windows of an epoch
+    see the same data in each: the same order, flips, draws and dequantisation.
 
     Args:
         window: Batches between two M-turns, or ``epoch`` for all those of the epoch.
         decay: The k-th window's mean statistics (from 0) enter a running mean with the weight
             (k + 1)^-decay, so the first is taken whole; None takes each window's alone, as the
             classical algorithm does. Between 0.5 and 1 it converges.
-        tolerance: Training ends when the mean log-likelihood of a window differs from the one
-            before by less than this share of it; 0 goes on to the end.
+        tolerance: Training ends when the mean log-likelihood of an epoch differs from the one
+            before by less than this share of it; 0 goes on to the end. Other windows see other
+            data each, and go on to the end.
         initial_events: Events that the parameters are first guessed from.
 
     Raises:
         InputError: A number is out of range.
     """
 
-    plain = Likelihood.plain | {"sums", "mean", "windows", "log_likelihood"}
+    plain = Likelihood.plain | {"sums", "mean", "windows", "log_likelihood", "settled"}
 
     def __init__(
         self,
@@ -53,7 +56,7 @@ class ExpectationMaximisation(Likelihood):
         super().__init__()
         if decay is not None and not 0.5 < decay <= 1:
             raise InputError(f"model.decay is {decay}; it must be above 0.5 and at most 1, or null")
-        if tolerance < 0:
+        if not 0 <= tolerance < math.inf:
             raise InputError(f"model.tolerance is {tolerance}; it must be at least 0")
         if initial_events < 1:
             raise InputError(f"model.initial_events is {initial_events}; it must be at least 1")
@@ -63,6 +66,8 @@ class ExpectationMaximisation(Likelihood):
         self.mean: Sums = {}
         self.windows = 0
         self.log_likelihood = -math.inf
+        self.settled = False
+        self._saved: dict[str, Any] | None = None
 
     @abstractmethod
     def initialise(self, events: Events) -> None:
@@ -84,6 +89,7 @@ class ExpectationMaximisation(Likelihood):
         """Every event counts in every epoch, also those of a last batch that is not full."""
         super().setup(stage)
         self.trainer.datamodule.drop_last = False
+        self.trainer.datamodule.same_each_epoch = self.schedule.window == "epoch"
         if self.trainer.precision in ("16-true", "bf16-true"):
             raise InputError(
                 f"--trainer.precision {self.trainer.precision} rounds the statistics of "
@@ -97,15 +103,26 @@ class ExpectationMaximisation(Likelihood):
             self.initialise(self.first_events(self.initial_events))
             for buffer in self.buffers():  # every process begins with the first one's
                 buffer.copy_(self.trainer.strategy.broadcast(buffer))
+        if self._saved is not None:
+            # Not earlier: the model had not moved to its device.
+            self.sums, self.mean = (
+                {name: value.to(self.device) for name, value in self._saved[part].items()}
+                for part in ("sums", "mean")
+            )
+            self._saved = None
+            self.trainer.should_stop = self.settled
 
     @torch.no_grad()
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """An E-turn, and an M-turn where the window is full; count it once."""
         events, _ = batch
         self.window = self.schedule.window_at(self.clock)
-        keys = (self.seed, self.global_rank, self.batches_seen + 1)
-        found = self.expect(self.continuous(events, Stream.NOISE, *keys))
-        self.sums = {name: self.sums.get(name, 0) + value for name, value in found.items()}
+        clock = self.clock
+        batch = clock.batch_in_epoch if self.schedule.window == "epoch" else clock.batch
+        keys = (self.seed, self.global_rank, batch + 1)
+        if len(events):  # a process may have no part in a last batch that is not full
+            found = self.expect(self.continuous(events, Stream.NOISE, *keys))
+            self.sums = {name: self.sums.get(name, 0) + value for name, value in found.items()}
         self.count(len(events))
         if self.window.filled == self.window.batches:
             self._move()
@@ -126,8 +143,12 @@ class ExpectationMaximisation(Likelihood):
         self.windows += 1
         self.report({"train/nll": -mean_log_prob})
         change = abs(mean_log_prob - self.log_likelihood)
-        if change < self.tolerance * abs(mean_log_prob):
-            self.trainer.should_stop = True
+        if self.schedule.window == "epoch" and change < self.tolerance * abs(mean_log_prob):
+            self.settled = self.trainer.should_stop = True
+            rank_zero_info(
+                f"the likelihood has settled: epoch {self.trainer.current_epoch + 1} changed it by "
+                f"{change:.2g} nats, less than model.tolerance of itself"
+            )
         self.log_likelihood = mean_log_prob
 
     def _running(self, sums: Sums) -> Sums:
@@ -145,19 +166,18 @@ class ExpectationMaximisation(Likelihood):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add a window that is half full, and how far the running mean has come."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["em"] = {
+        own = {
             "sums": dict(self.sums),
             "mean": dict(self.mean),
             "windows": self.windows,
             "log_likelihood": self.log_likelihood,
+            "settled": self.settled,
         }
+        checkpoint["em"] = self.gathered(own)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from there."""
         super().on_load_checkpoint(checkpoint)
-        saved = checkpoint["em"]
-        self.sums, self.mean = (
-            {name: value.to(self.device) for name, value in saved[part].items()}
-            for part in ("sums", "mean")
-        )
+        self._saved = saved = self.own(checkpoint["em"])
         self.windows, self.log_likelihood = saved["windows"], saved["log_likelihood"]
+        self.settled = saved["settled"]

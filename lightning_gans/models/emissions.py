@@ -103,11 +103,20 @@ class Categorical(Emission):
         return self.probabilities
 
     def guess(self, steps: Steps, seed: int) -> Weights:
-        """Each symbol of the first column divided among the states at random."""
+        """Each symbol of each column divided among the states at random; columns multiply.
+
+        Raises:
+            InputError: No column has two symbols.
+        """
+        symbols = self._symbols(steps)
+        if (symbols == symbols[0]).all():
+            raise InputError("all columns of the observations are constant: no state can be told")
         source = seeded(torch.Generator(), Stream.LATENTS, seed)
-        drawn = torch.rand(self.symbols, self.states, generator=source, dtype=torch.float64)
-        shares = -drawn.log()
-        return (shares / shares.sum(1, keepdim=True)).to(steps)[self._symbols(steps)[:, 0]]
+        size = self.dimension, self.symbols, self.states
+        shares = -torch.rand(size, generator=source, dtype=torch.float64).log()
+        logs = shares.log().to(steps)
+        both = [part[seen] for part, seen in zip(logs, symbols.unbind(1), strict=True)]
+        return torch.stack(both).sum(0).softmax(1)
 
     def log_prob(self, steps: Steps) -> Weights:
         """Log-probability of each observation from each state, in nats."""

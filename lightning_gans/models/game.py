@@ -133,6 +133,8 @@ class Game(Model, ABC):
         """Go on with the random numbers of the run that is resumed, and the settings given now."""
         super().on_train_start()
         if self._saved is not None:
+            for good, saved in zip(self._statistics.good, self._saved["good"], strict=False):
+                good.copy_(saved)
             self.rounds = [Round.load(state, self.device) for state in self._saved["rounds"]]
             for player, mover in self.movers.items():
                 # Not earlier: Lightning clears the gradients before training starts.
@@ -236,6 +238,7 @@ class Game(Model, ABC):
         own = {
             "rounds": [played.state() for played in pending],
             "movers": {player: mover.state() for player, mover in self.movers.items()},
+            "good": [buffer.clone() for buffer in self._statistics.good] if pending else [],
         }
         checkpoint["game"] = self.gathered(own)
 

@@ -46,7 +46,7 @@ class Gaussians(Mixture):
         Raises:
             InputError: ``reg_covar`` is below 0.
         """
-        if not reg_covar >= 0:
+        if not 0 <= reg_covar < math.inf:
             raise InputError(f"model.reg_covar is {reg_covar}; it must be at least 0")
         self.covariance, self.reg_covar = covariance, reg_covar
 

@@ -1,5 +1,6 @@
 """Hidden Markov models, fitted by expectation-maximisation."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -93,7 +94,7 @@ class HMM(ExpectationMaximisation):
             )
         if states < 1:
             raise InputError(f"model.states is {states}; it must be at least 1")
-        if smoothing < 0:
+        if not 0 <= smoothing < math.inf:
             raise InputError(f"model.smoothing is {smoothing}; it must be at least 0")
         self.states, self.smoothing = states, smoothing
         self.steps = self.event_shape[-2]

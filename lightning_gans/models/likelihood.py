@@ -35,11 +35,27 @@ def dequantised(events: Events, bin_width: float, generator: torch.Generator) ->
     return events + bin_width * (noise - 0.5).to(events)
 
 
+def told(log_prob: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    """``log_prob``, which may be told if it is a number.
+
+    Raises:
+        Diverged: It is none for some events.
+    """
+    if wrong := int(log_prob.isnan().sum()):
+        raise Diverged(
+            f"the log-likelihood of {wrong} of {len(log_prob)} events is not a number: some of "
+            "their values are none, or the model has none"
+        )
+    return log_prob
+
+
 class Likelihood(Model):
     """A model that says how likely events are, in nats an event and bits a dimension."""
 
     discrete = False
     """Whether `log_prob` is of a probability, not of a density: then nothing is dequantised."""
+    in_bits = True
+    """Whether it can be told in bits a dimension: not if it is of no values of the data's."""
 
     @abstractmethod
     def log_prob(self, events: Events) -> Float[Tensor, " batch"]:
@@ -99,7 +115,7 @@ class Likelihood(Model):
         """Log-densities (batch,) of real events, and their labels (batch,)."""
         events, labels = batch
         events = self.continuous(events, Stream.EVALUATION, batch_idx)
-        return {"log_prob": self.evaluate(events, "predict", batch_idx), "labels": labels}
+        return {"log_prob": told(self.evaluate(events, "predict", batch_idx)), "labels": labels}
 
     def evaluate(self, events: Events, split: str, batch_idx: int) -> Float[Tensor, " batch"]:
         """The log-densities (batch,) that are reported of ``split``: val, test or predict."""
@@ -107,6 +123,8 @@ class Likelihood(Model):
 
     def _evaluate(self, batch: tuple[Tensor, Tensor], batch_idx: int, split: str) -> Tensor:
         events, _ = batch
+        if len(events) == 0:  # another process has the last few
+            return torch.zeros((), device=self.device)
         seen = self.continuous(events, Stream.EVALUATION, batch_idx)
         nats = -self.evaluate(seen, split, batch_idx).mean()
         if not nats.isfinite():
@@ -115,7 +133,7 @@ class Likelihood(Model):
                 "or impossible to the model"
             )
         self.log(f"{split}/nll", nats, batch_size=len(events), sync_dist=True)
-        if (width := self.trainer.datamodule.bin_width) is not None:
+        if self.in_bits and (width := self.trainer.datamodule.bin_width) is not None:
             values = int((~events.isnan()).sum())  # nan fills up what is shorter than others
             total, width = len(events) * nats.item(), 1.0 if self.discrete else width
             bits = bits_per_dimension(total, values, width)

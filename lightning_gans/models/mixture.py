@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lightning_gans.models.likelihood import Likelihood
+from lightning_gans.models.likelihood import Likelihood, told
 from lightning_gans.objectives.clustering import kmeans
 from lightning_gans.objectives.mixtures import (
     aic,
@@ -24,6 +24,8 @@ from lightning_gans.types import Events, InputError
 __all__ = ["Mixture", "Points"]
 
 Points = Float[Tensor, "n d"]
+
+_CONSTANT = 1e-12
 
 
 class Mixture(Likelihood):
@@ -129,6 +131,8 @@ class Mixture(Likelihood):
         points = self.points(events).masked_fill(mask, 0)
         if mask.any():
             points = self.completed(points, mask, generator)
+        if wrong := int((~points.isfinite()).any(1).sum()):
+            raise InputError(f"{wrong} of {len(points)} events have values that are no numbers")
         made = (points + self.shift).view(events.shape).to(events)
         return torch.where(mask.view(self.event_shape), made, events)
 
@@ -148,6 +152,13 @@ class Mixture(Likelihood):
             raise InputError(
                 f"{wrong} of the first {len(points)} events are not finite; leave them out of the "
                 "data"
+            )
+        if constant := int((points.var(0, unbiased=False) <= _CONSTANT).sum()):
+            warnings.warn(
+                f"{constant} of {points.shape[1]} values are the same in all events: their density "
+                "is as high as the floor of the variances lets it be, and so is the likelihood; "
+                "leave them out",
+                stacklevel=2,
             )
         self.shift.copy_(points.mean(0))
         points = points - self.shift
@@ -173,7 +184,7 @@ class Mixture(Likelihood):
         events, labels = batch
         events = self.continuous(events, Stream.EVALUATION, batch_idx)
         log_prob, shares = posterior(self.joint(self.points(events)))
-        return {"log_prob": log_prob, "labels": labels, "responsibilities": shares}
+        return {"log_prob": told(log_prob), "labels": labels, "responsibilities": shares}
 
     def on_test_epoch_start(self) -> None:
         """Nothing is tested yet."""

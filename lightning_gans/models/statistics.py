@@ -16,21 +16,22 @@ class Statistics:
 
     Attributes:
         buffers: Those.
+        good: What they were when they were last kept.
     """
 
     def __init__(self, module: nn.Module) -> None:
         self.buffers = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
-        self._good = [buffer.clone() for buffer in self.buffers]
+        self.good = [buffer.clone() for buffer in self.buffers]
 
     @torch.no_grad()
     def keep(self) -> None:
         """Remember them as they are, all finite."""
         if self.buffers:
-            torch._foreach_copy_(self._good, self.buffers)
+            torch._foreach_copy_(self.good, self.buffers)
 
     @torch.no_grad()
     def mend(self) -> None:
         """Bring those back that are not finite now."""
-        for buffer, good in zip(self.buffers, self._good, strict=True):
+        for buffer, good in zip(self.buffers, self.good, strict=True):
             if not buffer.isfinite().all():
                 buffer.copy_(good)

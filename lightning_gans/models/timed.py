@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_gans.seeds import Stream, mix
@@ -152,3 +153,9 @@ class Timed(LightningModule):
         self.batches_seen, self.samples_seen = clock["batches_seen"], clock["samples_seen"]
         self.seed = clock["seed"]
         self._rng_state = self.own(checkpoint["rng_state"])
+        before, now = len(checkpoint["rng_state"]), self.trainer.world_size
+        if before != now:
+            rank_zero_warn(
+                f"the run was saved by {before} processes and goes on with {now}: from the same "
+                "sample count, but no longer to the bit; epochs end elsewhere"
+            )

@@ -79,7 +79,10 @@ class TwoStageVAE(VAE):
             return super().loss(player, played, attached)
         with torch.no_grad():
             noise = self.latents(played.batch_size, played.batch)[played.part]
+            # The first stage stays as it is: batch norm, too, goes by what it has learned.
+            self.encoder.eval()
             latents = drawn(*self.posterior(played.events), noise)
+            self.encoder.train()
         # Numbers that no other stage of this batch has drawn.
         keys = (self.seed, self.global_rank, played.batch, 1)
         source = seeded(self._latent_source, Stream.LATENTS, *keys)

@@ -101,11 +101,11 @@ class VAE(Likelihood, LatentGame):
             if e != d:
                 raise InputError(f"model.encoder has the {name} {e}, model.decoder {d}; choose one")
         for name, value in {"beta": beta, "free_bits": free_bits}.items():
-            if isinstance(value, float) and not value >= 0:
+            if not isinstance(value, Warmup) and not value >= 0:
                 raise InputError(f"model.{name} is {value}; it must be at least 0")
         if test_samples < 1:
             raise InputError(f"model.test_samples is {test_samples}; it must be at least 1")
-        self.encoder, self.discrete = encoder, likelihood.discrete
+        self.encoder, self.discrete, self.in_bits = encoder, likelihood.discrete, likelihood.in_bits
         self.beta, self.free_bits, self.test_samples = beta, free_bits, test_samples
         self._optimizers = {"encoder": encoder_optimizer, "decoder": decoder_optimizer}
         self._schedulers = {"encoder": encoder_scheduler, "decoder": decoder_scheduler}
@@ -137,11 +137,8 @@ class VAE(Likelihood, LatentGame):
     @property
     def protocol(self) -> str:
         """With what was binarised, and how tight the bound is."""
-        told = (
-            super().protocol,
-            self.generator.law.treatment,
-            f"by {self.test_samples} samples of q",
-        )
+        law = self.generator.law
+        told = (law.of or super().protocol, law.treatment, f"by {self.test_samples} samples of q")
         return ", ".join(part for part in told if part)
 
     def continuous(self, events: Events, stream: Stream, *keys: int) -> Events:
@@ -212,7 +209,6 @@ class VAE(Likelihood, LatentGame):
             source: Of the samples, on the CPU; None draws from the global one.
         """
         mean, log_variance = self.posterior(events)
-        decoder = self.sampled
         at_once = max(1, _ROWS // len(events))
         weights = []
         for start in range(0, samples, at_once):
@@ -220,9 +216,8 @@ class VAE(Likelihood, LatentGame):
             noise = torch.randn(k, *mean.shape, generator=source).to(mean)
             latents = drawn(mean, log_variance, noise)
             ratio = latent_log_ratio(latents, noise, log_variance)
-            given = decoder.log_prob(
-                events.repeat(k, *[1] * (events.ndim - 1)), latents.flatten(0, 1)
-            )
+            repeated = events.repeat(k, *[1] * (events.ndim - 1))
+            given = self.sampled.log_prob(repeated, latents.flatten(0, 1))
             weights.append(given.view(k, -1) + ratio)
         return importance_weighted(torch.cat(weights))
 
@@ -242,9 +237,14 @@ class VAE(Likelihood, LatentGame):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what is to be logged with the losses."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["told"] = list(self._told)
+        checkpoint["told"] = self.gathered(list(self._told))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from there."""
         super().on_load_checkpoint(checkpoint)
-        self._told = [told.to(self.device) for told in checkpoint["told"]]
+        self._told = self.own(checkpoint["told"])
+
+    def on_train_start(self) -> None:
+        """Move what was told before to the device, too."""
+        super().on_train_start()
+        self._told = [told.to(self.device) for told in self._told]

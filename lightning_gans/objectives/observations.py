@@ -35,6 +35,10 @@ class Observation(nn.Module, ABC):
     """Numbers that the decoder must give for each value."""
     discrete: bool = False
     """Whether this is a probability of values on a grid, not a density."""
+    in_bits: bool = True
+    """Whether it can be told in bits a dimension of the data."""
+    of: str = ""
+    """What the likelihood is of, where `discrete` does not say it."""
     treatment: str = ""
     """What becomes of the values, in a few words, where anything does."""
 
@@ -74,6 +78,10 @@ class Bernoulli(Observation):
         _one_of("Bernoulli.binarise", binarise, Binarise)
         self.binarise = binarise
         self.treatment = f"binarise {binarise}"
+        self.in_bits = binarise != "none"
+        self.of = "of the probability of binarised values"
+        if binarise == "none":
+            self.of = "a bound for images binarised by drawing"
 
     def observe(self, events: Events, source: torch.Generator) -> Events:
         """``events``, binarised.
