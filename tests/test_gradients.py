@@ -553,10 +553,16 @@ def test_a_run_that_diverges_stops_saved_and_whole(ring, lightning):
     answer = lightning("sample", f"--ckpt_path={last}", "--trust", "-n", "5", "--out=s.npz")
     assert answer.code == 0, answer.err
     # It is said once a run, however often the run is gone on with.
-    more = [options[0], "--model.max_skipped=8", "--trainer.max_steps=9", "--ckpt_path=last"]
+    more = [
+        options[0],
+        "--model.max_skipped=8",
+        "--trainer.max_steps=9",
+        "--ckpt_path=last",
+        "--force",
+    ]
     answer = ring(*more)
     assert answer.code == 0, answer.err
-    skipped = load("runs/c/version_0/checkpoints/final.ckpt")["game"]["movers"]["generator"]
+    skipped = load("runs/c/version_0/checkpoints/final.ckpt")["game"][0]["movers"]["generator"]
     assert skipped["skipped"] == 7
 
 

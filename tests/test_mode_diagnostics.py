@@ -81,7 +81,7 @@ def test_evaluating_changes_nothing(lightning):
     assert any("running_mean" in name for name in one["state_dict"])
     for name, tensor in one["state_dict"].items():
         assert torch.equal(tensor, other["state_dict"][name]), name
-    assert torch.equal(one["rng_state"]["cpu"], other["rng_state"]["cpu"])
+    assert torch.equal(one["rng_state"][0]["cpu"], other["rng_state"][0]["cpu"])
     assert len(rows_of("runs/m1/version_0")) == 3
     assert not Path("runs/m0/version_0/modes").exists()
     assert not Path("runs/m0/version_0/modes.jsonl").exists()

@@ -24,7 +24,6 @@ RUN = [*TINY_IMAGES, *REPORTS, *SHORT, "--trainer.max_epochs=4"]
 MODELS = {
     "GAN": [],
     "GEAN with a window over epochs": ["--model=GEAN", "--model.window=9"],
-    "GEAN with a window of an epoch": ["--model=GEAN", "--model.window=epoch"],
 }
 
 
@@ -45,7 +44,10 @@ def test_a_run_killed_outright_and_gone_on_with_is_the_run_left_alone(model, lig
     here, folder = Path.cwd(), Path("runs/parts/version_0")
     command = [sys.executable, "-m", "lightning_gans", "fit", *parts, f"--run.folder={here}/runs"]
     with subprocess.Popen(
-        [*command, "--checkpoints.every_n_minutes=1e-9"], cwd=ROOT, stderr=subprocess.DEVNULL
+        [*command, "--checkpoints.every_n_minutes=1e-9"],
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # as these tests: sums depend on it
     ) as process:
         metrics = folder / "metrics.csv"
         while process.poll() is None and (
@@ -75,7 +77,7 @@ def test_validation_in_the_middle_of_a_window_changes_no_weight(lightning):
     torch.testing.assert_close(with_["state_dict"], without["state_dict"], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("batch", [1, 7, 14, 21, 28])
+@pytest.mark.parametrize("batch", [7, 28])
 def test_validation_is_repeated_where_it_was_cut_short(batch, lightning):
     """A checkpoint of a last batch is older than that epoch's validation, evaluation and grid."""
     options = ["fit", *RUN, "--checkpoints.every_n_batches=1"]
