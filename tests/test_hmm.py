@@ -309,6 +309,17 @@ def test_sequences_that_cannot_be_modelled_are_refused(events, answer):
         HMM(tuple(events.shape[1:]), 6).initialise(events)
 
 
+def test_states_are_told_by_any_column():
+    """A first column that is constant tells nothing of them; one that alone is, is refused."""
+    emission = Categorical(3, 2, 4)
+    steps = torch.tensor([[0.0, 1.0], [0.0, 2.0], [0.0, 3.0]], dtype=torch.float64)
+    shares = emission.guess(steps, seed=0)
+    assert_close(shares.sum(1), torch.ones(3, dtype=torch.float64))
+    assert (shares[0] - shares[1]).abs().max() > 0.05 < (shares[1] - shares[2]).abs().max()
+    with pytest.raises(InputError, match="all columns of the observations are constant"):
+        emission.guess(steps[:1].expand(5, -1), seed=0)
+
+
 @pytest.mark.parametrize("symbol", [-1.0, 4.0, 1.5])
 def test_symbols_out_of_range_are_refused(symbol):
     model = HMM((3, 1), 2, categorical())

@@ -45,6 +45,19 @@ def test_a_run_goes_on_bit_for_bit_from_the_middle_of_a_window(lightning):
     assert np.all(np.diff(series[0][1]) < 0)
 
 
+def test_a_likelihood_that_has_settled_stays_settled(lightning):
+    settling = [*SHORT, "--model.init_args.tolerance=0.1"]
+    answer = lightning("fit", *settling)
+    assert answer.code == 0 and "the likelihood has settled" in answer.err
+    batches = torch.load(RUN / "checkpoints/final.ckpt", weights_only=True)["global_step"]
+    assert 3 < batches < 60
+    for path in RUN.glob("checkpoints/final.ckpt"):
+        path.unlink()  # killed while it ended
+    assert lightning("fit", *settling, "--resume=auto").code == 0
+    again = torch.load(RUN / "checkpoints/final.ckpt", weights_only=True)
+    assert again["global_step"] == batches
+
+
 def test_it_is_tested_predicts_and_samples(lightning):
     assert lightning("fit", *SHORT, "--trainer.max_epochs=4").code == 0
     checkpoint = f"--ckpt_path={RUN / 'checkpoints/final.ckpt'}"

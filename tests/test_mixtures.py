@@ -16,11 +16,12 @@ from torch.testing import assert_close
 
 from lightning_gans.data.batches import Batches
 from lightning_gans.data.module import Data
-from lightning_gans.errors import InputError
+from lightning_gans.errors import Diverged, InputError
 from lightning_gans.models import (
     GaussianMixture,
     GaussianMixtureByGradient,
     MixtureOfFactorAnalysers,
+    likelihood,
 )
 from lightning_gans.objectives.covariances import Diagonal, Spherical, weighted_sums
 from lightning_gans.objectives.factors import Factors, each_value, shared, spherical
@@ -518,6 +519,17 @@ def spoiled():
 def test_data_that_cannot_be_fitted_get_one_message(make, points, told):
     with pytest.raises(InputError, match=told):
         train(make(), Held(points(), 100), 20)
+
+
+def test_what_is_not_a_number_is_not_told():
+    with pytest.raises(Diverged, match="of 1 of 3 events is not a number"):
+        likelihood.told(torch.tensor([0.0, math.nan, -math.inf]))
+    model = GaussianMixture((4,), 3)
+    train(model, Held(clusters()), 2)
+    missing = torch.tensor([True, False, False, False])
+    assert model.inpaint(spoiled()[6:9], missing).isfinite().all()
+    with pytest.raises(InputError, match="1 of 3 events have values that are no numbers"):
+        model.inpaint(spoiled()[4:7], missing)
 
 
 def test_constant_values_are_no_spikes_where_variances_have_a_floor():

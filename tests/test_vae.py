@@ -356,6 +356,20 @@ def test_noise_is_by_position_and_leaves_training_untouched():
     assert torch.equal(bounds[0], bounds[1]) and not torch.equal(bounds[0], bounds[2])
 
 
+def test_grey_values_have_no_bits_under_a_bernoulli(capfd):
+    """The cross-entropy of greys bounds that of binarised images; it is no probability of greys."""
+    told = {}
+    for binarise in ("draw", "none"):
+        networks = MLPEncoder((1, 8, 8), 4, (8,)), MLPDecoder((1, 8, 8), 4, (8,))
+        model = VAE(*networks, Bernoulli(binarise), test_samples=2)
+        trainer = fit(model, Digits(8, batch_size=64), 1)
+        (told[binarise],) = trainer.test(model, Digits(8), verbose=False)
+        said = capfd.readouterr().out
+        assert ("a bound for images binarised by drawing" in said) == (binarise == "none")
+    assert "test/bits_per_dimension" in told["draw"]
+    assert "test/nll" in told["none"] and "test/bits_per_dimension" not in told["none"]
+
+
 @pytest.mark.parametrize(
     ("law", "outputs"),
     [(Gaussian(0.5), 1), (Gaussian(0.5, "each"), 2), (DiscretisedLogistic(0.2, "each"), 2)],

@@ -1,13 +1,14 @@
 """Expectation-maximisation: E-turns gather sufficient statistics, M-turns move."""
 
 import math
+import sys
 from abc import abstractmethod
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.optim import Optimizer
+from tqdm import tqdm
 
 from lightning_gans.models.likelihood import Likelihood
 from lightning_gans.schedules import Accumulated, BatchCount
@@ -145,10 +146,12 @@ class ExpectationMaximisation(Likelihood):
         change = abs(mean_log_prob - self.log_likelihood)
         if self.schedule.window == "epoch" and change < self.tolerance * abs(mean_log_prob):
             self.settled = self.trainer.should_stop = True
-            rank_zero_info(
-                f"the likelihood has settled: epoch {self.trainer.current_epoch + 1} changed it by "
-                f"{change:.2g} nats, less than model.tolerance of itself"
-            )
+            if self.trainer.is_global_zero:
+                tqdm.write(
+                    f"the likelihood has settled: it changed by {change:.2g} nats, less than "
+                    "model.tolerance of itself",
+                    file=sys.stderr,
+                )
         self.log_likelihood = mean_log_prob
 
     def _running(self, sums: Sums) -> Sums:
