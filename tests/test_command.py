@@ -105,7 +105,7 @@ def assert_same_run(run, whole):
 
 @pytest.mark.parametrize(
     "stop",
-    ["trainer.max_steps=5", "trainer.max_steps=7", "trainer.max_steps=10", "trainer.max_epochs=2"],
+    ["trainer.max_steps=5", "trainer.max_epochs=2"],
 )
 def test_a_run_continued_is_the_uninterrupted_one_bit_for_bit(whole, lightning, stop):
     assert lightning("fit", *LONG, f"--{stop}", "--run.experiment=parts").code == 0
@@ -302,7 +302,7 @@ def test_an_objective_of_ones_own_as_the_guide_writes_it(lightning):
     assert np.abs(ours - shipped).max() < 1e-6 < np.abs(ours - plain).min()
 
 
-@pytest.mark.parametrize("every", [4, 7])
+@pytest.mark.parametrize("every", [4])
 def test_an_older_checkpoint_does_the_rest_again_not_twice(whole, lightning, every):
     options = [*LONG, f"--checkpoints.every_n_batches={every}", "--trainer.max_steps=17"]
     assert lightning("fit", *options).code == 0
