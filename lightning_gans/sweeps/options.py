@@ -1,0 +1,153 @@
+"""The command ``lightning sweep``."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lightning_gans.errors import InputError
+from lightning_gans.sweeps.command import as_typed, command_line, fit_options
+from lightning_gans.sweeps.schema import Sweep, read_sweep
+from lightning_gans.sweeps.space import grid
+
+__all__ = ["run"]
+
+_EXAMPLE = "lightning sweep configs/sweeps/ring.yaml --jobs 2"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; e.g. {_EXAMPLE}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="lightning sweep",
+        usage="lightning sweep FILE [--jobs 2] [--resume] [options]",
+        description="Run a sweep file of Weights & Biases here, without a server.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("file", help="a sweep file, e.g. configs/sweeps/ring.yaml")
+    add("--jobs", type=int, help="trials at a time; default: one, or one a group of GPUs")
+    add("--trials", type=int, help="trials in all; default: run_cap of the file, or the whole grid")
+    add("--resume", action="store_true", help="go on with, or join, a sweep that there may be")
+    add("--name", help="its folder is runs/sweeps/NAME; default: the file's name")
+    add("--folder", default="runs/sweeps", help="folder of all sweeps")
+    add("--storage", metavar="URL", help="postgresql://user@host/database, for many machines")
+    add("--gpus", default="", help="their numbers, e.g. 0,1,2,3")
+    add("--gpus_per_trial", type=int, default=1, help="GPUs of one trial")
+    add("--seeds", type=int, default=1, help="runs of a trial; its score is their mean")
+    add("--score", choices=("best", "last"), default="best", help="which value of a run counts")
+    add("--prune", choices=("median", "none"), help="instead of the file's early_terminate")
+    add("--seed", type=int, default=0, help="of the draws")
+    return parser
+
+
+def run(args: list[str]) -> None:
+    """Run ``lightning sweep`` with ``args``.
+
+    Raises:
+        InputError: What the user gave cannot be used, or no trial has succeeded.
+        Interrupted: A signal has stopped it.
+    """
+    options = _parser().parse_args(args)
+    for name in ("jobs", "trials", "gpus_per_trial", "seeds"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name} is {value}; it must be at least 1")
+    sweep = read_sweep(options.file)
+    total = _total(sweep, options.trials)
+    gpus = [gpu for gpu in options.gpus.split(",") if gpu]
+    if len(gpus) % options.gpus_per_trial:
+        raise InputError(f"--gpus {options.gpus} cannot be shared out by {options.gpus_per_trial}")
+    if options.seeds > 1 and (own := {"seed_everything", "data.seed"} & sweep.parameters.keys()):
+        raise InputError(f"{own.pop()} is a parameter of the sweep, so --seeds must be 1")
+    jobs = options.jobs or max(1, len(gpus) // options.gpus_per_trial)
+    name = options.name or sweep.file.stem
+    if Path(name).name != name:
+        raise InputError(f"--name {name!r} must be a plain name")
+    if sweep.ignored:
+        print(f"only W&B's server heeds {', '.join(sweep.ignored)}: not used here")
+    _work(sweep, options, Path(options.folder) / name, total, jobs, gpus)
+
+
+def _work(
+    sweep: Sweep,
+    options: argparse.Namespace,
+    folder: Path,
+    total: int,
+    jobs: int,
+    gpus: list[str],
+) -> None:
+    from lightning_gans.sweeps.local import Engine, places
+    from lightning_gans.sweeps.probe import probe
+    from lightning_gans.sweeps.queue import Queue
+    from lightning_gans.sweeps.stopping import pruner
+    from lightning_gans.sweeps.storage import open_storage, open_study
+    from lightning_gans.sweeps.table import Display
+    from lightning_gans.sweeps.trial import Plan
+    from lightning_gans.sweeps.workers import Worker
+
+    more = [f"--run.project={sweep.project}"] if sweep.project else []
+    if options.gpus_per_trial > 1:
+        more.append(f"--trainer.devices={options.gpus_per_trial}")
+    rule = pruner(sweep, options.prune)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({error.strerror})") from error
+    definition = _definition(sweep, options)
+    storage = open_storage(options.storage, folder)
+    probe(sweep, more)
+    study = open_study(storage, folder.name, sweep.goal, definition, options.resume)
+    study.pruner = rule
+    worker = Worker(folder / "workers")
+    try:
+        queue = Queue(sweep, study, storage, worker, total, options.seed)
+        plan = Plan(sweep, folder, options.seeds, options.score, more)
+        display = Display(sweep, jobs)
+        engine = Engine(plan, queue, worker, places(jobs, gpus, options.gpus_per_trial), display)
+        trials = engine.work()
+    finally:
+        worker.leave()
+    _tell(sweep, trials, folder)
+
+
+def _total(sweep: Sweep, asked: int | None) -> int:
+    """How many trials there are."""
+    if sweep.method == "grid":
+        everything = len(grid(sweep.laws))
+        return min(everything, asked or sweep.run_cap or everything)
+    if total := asked or sweep.run_cap:
+        return total
+    raise InputError(f"{sweep.file}: {sweep.method} has no end; give it run_cap, or say --trials N")
+
+
+def _definition(sweep: Sweep, options: argparse.Namespace) -> dict[str, Any]:
+    """What must not change while a sweep goes on, as JSON has it."""
+    kept = {
+        "method": sweep.method,
+        "metric": sweep.metric,
+        "goal": sweep.goal,
+        "parameters": sweep.parameters,
+        "command": sweep.command,
+        "program": sweep.program,
+        "early_terminate": sweep.early_terminate,
+        **{name: getattr(options, name) for name in ("seeds", "score", "prune", "seed")},
+    }
+    return json.loads(json.dumps(kept, default=str))
+
+
+def _tell(sweep: Sweep, trials: list[dict[str, Any]], folder: Path) -> None:
+    """Print the ranking and the command that gives the best again."""
+    from lightning_gans.sweeps.record import ranked
+    from lightning_gans.sweeps.table import table
+
+    print("\n".join(table(trials, sweep)))
+    best = ranked(trials, sweep.goal)
+    if not best:
+        raise InputError(f"no trial is complete; {folder}/trial_*/log.txt say why")
+    line = command_line(sweep.command, best[0]["parameters"], sweep.program)
+    print(f"\nbest: trial {best[0]['number']}, {folder / best[0]['runs'][0]}; again with:")
+    print(f"  {as_typed(fit_options(line))}")

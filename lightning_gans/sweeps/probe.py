@@ -1,0 +1,57 @@
+"""Whether ``lightning fit`` takes a sweep's options, found out before the first trial."""
+
+import contextlib
+import io
+import json
+import runpy
+import subprocess
+import sys
+
+from lightning_gans.errors import InputError
+from lightning_gans.sweeps.command import as_typed, command_line, fit_options
+from lightning_gans.sweeps.schema import Sweep
+
+__all__ = ["probe"]
+
+
+def probe(sweep: Sweep, more: list[str]) -> None:
+    """Let ``fit`` read the options of a few trials that together have every listed value.
+
+    Another process does it, in which torch is loaded once.
+
+    Args:
+        sweep: The sweep.
+        more: Options that every trial has besides.
+
+    Raises:
+        InputError: Some options are refused; the message says which and why.
+    """
+    lines = []
+    for i in range(max(len(law.edges) for law in sweep.laws.values())):
+        parameters = {name: law.edges[i % len(law.edges)] for name, law in sweep.laws.items()}
+        line = command_line(sweep.command, parameters, sweep.program)
+        lines.append([*fit_options(line), *more])
+    done = subprocess.run(
+        [sys.executable, "-m", __name__], input=json.dumps(lines), capture_output=True, text=True
+    )
+    if done.returncode:
+        raise InputError(done.stderr.strip())
+
+
+def _main() -> None:
+    """Try each list of options on standard input; end at the first that is refused, saying why."""
+    for options in json.load(sys.stdin):
+        sys.argv = ["lightning", "fit", *options, "--print_config"]
+        said = io.StringIO()
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+            try:
+                runpy.run_module("lightning_gans", run_name="__main__")
+            except SystemExit as stop:
+                refused = bool(stop.code)
+        if refused:
+            why = said.getvalue().strip().splitlines()[-1].removeprefix("error: ")
+            sys.exit(f"{why}\nfit refuses a trial's options: {as_typed(options)}")
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,209 @@
+"""Sweep files in the schema of Weights & Biases: read, and every wrong key named."""
+
+import difflib
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightning_gans.errors import InputError
+from lightning_gans.paths import CONFIGS
+from lightning_gans.sweeps.laws import DISTRIBUTIONS, Law
+from lightning_gans.sweeps.space import grid, law
+
+__all__ = ["Sweep", "nearest", "read_sweep"]
+
+_METHODS = ("grid", "random", "bayes")
+_USED = (
+    *("method", "metric", "parameters", "command", "program", "early_terminate", "run_cap"),
+    *("name", "project"),
+)
+_TOLD_W_AND_B = ("description", "entity", "apiVersion", "kind", "controller")
+_THEIRS = ("metrics", "scheduler", "job", "image_uri")
+_GOALS = ("minimize", "maximize")
+_PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_PARAMETER_KEYS = (
+    *("distribution", "value", "values", "probabilities", "min", "max", "q"),
+    *("mu", "sigma", "a", "b"),
+)
+_RENAMED = {old: f"{old}_values" for old in ("log_uniform", "q_log_uniform", "inv_log_uniform")}
+_COMMAND = ["${env}", "${interpreter}", "${program}", "${args}"]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep file says.
+
+    Args:
+        file: The file.
+        method: grid, random or bayes.
+        metric: A column of metrics.csv, or the last part of one.
+        goal: minimize or maximize.
+        parameters: As in the file, by the name of the option of ``lightning fit``.
+        laws: The same, to be drawn from.
+        command: Of a trial, with W&B's macros.
+        program: What ``${program}`` stands for.
+        early_terminate: Hyperband's settings; None: nothing is stopped early.
+        run_cap: Number of trials; None: a grid's all, else the command line says.
+        project: Of the W&B runs; None: the config says.
+        ignored: Keys that only W&B's server heeds.
+    """
+
+    file: Path
+    method: str
+    metric: str
+    goal: str
+    parameters: dict[str, dict[str, Any]]
+    laws: dict[str, Law]
+    command: list[str]
+    program: str | None
+    early_terminate: dict[str, Any] | None
+    run_cap: int | None
+    project: str | None
+    ignored: list[str]
+
+
+def read_sweep(name: str) -> Sweep:
+    """The sweep in a file, as given or, if there is none, among the shipped ones.
+
+    Raises:
+        InputError: There is no such file, or something in it is wrong; the message says what.
+    """
+    file = _found(name)
+    try:
+        content = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    try:
+        return _checked(file, content)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
+
+
+def nearest(wrong: str, known: Collection[str]) -> str:
+    """What may have been meant, in words, or what there is."""
+    near = difflib.get_close_matches(wrong, known, 1)
+    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+
+
+def _found(name: str) -> Path:
+    for path in (Path(name), CONFIGS / name.removeprefix("configs/")):
+        if path.is_file():
+            return path
+    known = [f"configs/sweeps/{file.name}" for file in sorted(CONFIGS.glob("sweeps/*.yaml"))]
+    raise InputError(f"there is no sweep file {name}{nearest(name, known)}")
+
+
+def _checked(file: Path, content: Any) -> Sweep:
+    if not isinstance(content, dict):
+        raise InputError("it must hold keys such as method, metric and parameters")
+    for key in content:
+        if key in _THEIRS:
+            raise InputError(f"{key} is for W&B's own services; use `wandb sweep`")
+        if key not in (*_USED, *_TOLD_W_AND_B):
+            hint = nearest(str(key), _USED)
+            if key in ("seeds", "score", "prune", "trials", "jobs", "storage"):
+                hint = f"; W&B knows none, so it is an option: lightning sweep --{key}"
+            raise InputError(f"there is no key {key!r}{hint}")
+    if (method := content.get("method")) not in _METHODS:
+        theirs = "; custom needs W&B's scheduler" if method == "custom" else ""
+        raise InputError(f"method is {method!r}; it must be one of {', '.join(_METHODS)}{theirs}")
+    metric, goal, ignored = _metric(content.get("metric"))
+    parameters = content.get("parameters")
+    if not isinstance(parameters, dict) or not parameters:
+        raise InputError("it needs parameters, e.g. {model.lr: {min: 0.001, max: 0.1}}")
+    laws = {name: _law(name, given) for name, given in parameters.items()}
+    if method == "grid":
+        grid(laws)
+    run_cap = content.get("run_cap")
+    if run_cap is not None and (not _is_whole(run_cap) or run_cap < 1):
+        raise InputError(f"run_cap is {run_cap!r}; it must be a whole number above 0")
+    command = content.get("command", _COMMAND)
+    if not isinstance(command, list) or not command:
+        raise InputError("command must be a list, e.g. [lightning, fit, '${args}']")
+    return Sweep(
+        file=file,
+        method=method,
+        metric=metric,
+        goal=goal,
+        parameters=parameters,
+        laws=laws,
+        command=[str(part) for part in command],
+        program=content.get("program"),
+        early_terminate=_early(content.get("early_terminate")),
+        run_cap=run_cap,
+        project=content.get("project"),
+        ignored=ignored,
+    )
+
+
+def _metric(given: Any) -> tuple[str, str, list[str]]:
+    if not isinstance(given, dict) or not isinstance(given.get("name"), str):
+        raise InputError("it needs a metric, e.g. {name: val/generator_loss, goal: minimize}")
+    known = ("name", "goal", "target", "impute", "impute_while_running")
+    for key in given:
+        if key not in known:
+            raise InputError(f"metric has no key {key!r}{nearest(str(key), known)}")
+    goal = given.get("goal", "minimize")
+    if goal not in _GOALS:
+        raise InputError(f"metric.goal is {goal!r}{nearest(str(goal), _GOALS)}")
+    return given["name"], goal, [f"metric.{key}" for key in known[2:] if key in given]
+
+
+def _law(name: Any, given: Any) -> Law:
+    if not isinstance(name, str) or not _PARAMETER.fullmatch(name):
+        raise InputError(f"parameters: {name!r} is no name of an option")
+    if not isinstance(given, dict):
+        raise InputError(f"parameters.{name} must hold values, or min and max, not {given!r}")
+    if "parameters" in given:
+        raise InputError(f"parameters.{name}: write nested ones flat, e.g. {name}.lr")
+    for key in given:
+        if key not in _PARAMETER_KEYS:
+            raise InputError(
+                f"parameters.{name} has no key {key!r}{nearest(str(key), _PARAMETER_KEYS)}"
+            )
+    kind = given.get("distribution")
+    if kind in _RENAMED:
+        raise InputError(
+            f"parameters.{name}: {kind} is no longer W&B's; {_RENAMED[kind]} takes the values "
+            "themselves as min and max"
+        )
+    if kind is not None and kind not in DISTRIBUTIONS:
+        raise InputError(
+            f"parameters.{name}: distribution is {kind!r}{nearest(str(kind), DISTRIBUTIONS)}"
+        )
+    try:
+        return law(name, given)
+    except InputError as error:
+        raise InputError(f"parameters.{name}: {error}") from error
+
+
+def _early(given: Any) -> dict[str, Any] | None:
+    """Hyperband's settings, checked."""
+    if given is None:
+        return None
+    if not isinstance(given, dict) or given.get("type") != "hyperband":
+        raise InputError(
+            "early_terminate.type must be hyperband, W&B knows no other; for the median rule "
+            "leave it out and say lightning sweep --prune median"
+        )
+    known = ("type", "min_iter", "max_iter", "s", "eta", "strict")
+    for key in given:
+        if key not in known:
+            raise InputError(f"early_terminate has no key {key!r}{nearest(str(key), known)}")
+    for key in ("min_iter", "max_iter", "s"):
+        if key in given and (not _is_whole(given[key]) or given[key] < 1):
+            raise InputError(f"early_terminate.{key} must be a whole number above 0")
+    eta = given.get("eta", 3)
+    if isinstance(eta, bool) or not isinstance(eta, int | float) or eta <= 1:
+        raise InputError(f"early_terminate.eta is {eta!r}; it must be above 1")
+    if "min_iter" not in given and not {"max_iter", "s"} <= given.keys():
+        raise InputError("early_terminate needs min_iter, or max_iter and s")
+    return given
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,119 @@
+"""Where a sweep's trials are kept: a journal in its folder, or a database for many machines."""
+
+import logging
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+
+from lightning_gans.errors import InputError
+
+__all__ = ["open_storage", "open_study", "without_password"]
+
+_SECONDS_TO_CONNECT = 10
+_BEAT, _DEAD_AFTER = 60, 180
+
+
+def open_storage(url: str | None, folder: Path) -> BaseStorage:
+    """The database at ``url``, or without one ``folder``/journal.log.
+
+    Raises:
+        InputError: It cannot be opened.
+    """
+    optuna.logging.set_verbosity(logging.WARNING)
+    if url is None:
+        try:
+            return JournalStorage(JournalFileBackend(str(folder / "journal.log")))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder}/journal.log cannot be read: {error}") from error
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+    shown = without_password(url)
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if url.startswith(("postgresql://", "postgres://")):
+        url = "postgresql+psycopg://" + url.partition("://")[2]
+    if url.startswith("postgresql"):
+        options["connect_args"] = {"connect_timeout": _SECONDS_TO_CONNECT}
+    try:
+        return _connect(url, options)
+    except (ModuleNotFoundError, ImportError) as error:
+        extra = "; pip install 'lightning-gans[postgres]'" if "psycopg" in str(error) else ""
+        raise InputError(f"--storage {shown} needs a driver: {error}{extra}") from error
+    except ArgumentError as error:
+        raise InputError(
+            f"--storage {shown} is no address of a database, such as "
+            "postgresql://user@host/database"
+        ) from error
+    except SQLAlchemyError as error:
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        raise InputError(f"--storage {shown} cannot be used: {reason}") from error
+
+
+def without_password(url: str) -> str:
+    """``url`` as it may be shown."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return url.rpartition("@")[2]
+
+
+def _connect(url: str, options: dict[str, Any]) -> RDBStorage:
+    """The database; two workers that make its tables at the same time do so in turn."""
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    for attempt in range(5):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                return RDBStorage(url, options, heartbeat_interval=_BEAT, grace_period=_DEAD_AFTER)
+        except (IntegrityError, ProgrammingError):
+            if attempt == 4:
+                raise
+            time.sleep(0.5)
+    raise AssertionError
+
+
+def open_study(
+    storage: BaseStorage, name: str, goal: str, definition: dict[str, Any], resume: bool
+) -> optuna.Study:
+    """The sweep ``name``, begun now or gone on with.
+
+    Args:
+        storage: Where it is kept.
+        name: Its name.
+        goal: minimize or maximize.
+        definition: All that must not change while it goes on.
+        resume: Go on with one that is there.
+
+    Raises:
+        InputError: There is one and it is not to be gone on with, or it was defined otherwise.
+    """
+    try:
+        study = optuna.create_study(study_name=name, storage=storage, direction=goal)
+        study.set_user_attr("sweep", definition)
+        return study
+    except DuplicatedStudyError:
+        if not resume:
+            raise InputError(
+                f"there is a sweep {name} already; --resume goes on with it or joins it, "
+                "--name starts another"
+            ) from None
+    study = optuna.load_study(study_name=name, storage=storage)
+    for _ in range(50):  # another worker may be about to write it
+        if before := study.user_attrs.get("sweep"):
+            break
+        time.sleep(0.1)
+    else:
+        study.set_user_attr("sweep", before := definition)
+    if changed := [key for key in definition if before.get(key) != definition[key]]:
+        told = "".join(f"\n  {key}: {before.get(key)} -> {definition[key]}" for key in changed)
+        raise InputError(f"the sweep {name} was begun otherwise:{told}\n--name starts another one")
+    return study

@@ -1,0 +1,211 @@
+"""One trial: a process ``lightning fit`` for each of its seeds, one after another."""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from optuna.trial import Trial, TrialState
+
+from lightning_gans.errors import InputError
+from lightning_gans.sweeps.command import command_line, fit_options, ours
+from lightning_gans.sweeps.schema import Sweep
+from lightning_gans.sweeps.scores import NeverLogged, Score, Watched, over_seeds
+
+__all__ = ["End", "Plan", "Running"]
+
+_DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all trials of a sweep have in common.
+
+    Args:
+        sweep: What the file says.
+        folder: The sweep's folder.
+        seeds: Runs of a trial, with seeds 0, 1, ...; 1 leaves the config's own seed.
+        which: best or last: which value of the metric counts.
+        more: Options of every run.
+    """
+
+    sweep: Sweep
+    folder: Path
+    seeds: int
+    which: str
+    more: list[str]
+
+
+@dataclass(frozen=True)
+class End:
+    """What became of a trial.
+
+    Args:
+        state: COMPLETE, PRUNED or FAIL.
+        result: What is kept of it; a failure has a ``message``, unless it was broken off.
+    """
+
+    state: TrialState
+    result: dict[str, Any]
+
+
+class Running:
+    """A trial that runs.
+
+    Args:
+        plan: What all trials have in common.
+        trial: Optuna's.
+        index: Its number in the sweep.
+        parameters: Its values.
+        environment: Variables of its processes, besides those there are.
+        lock: A file descriptor that they inherit.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        trial: Trial,
+        index: int,
+        parameters: dict[str, Any],
+        environment: Mapping[str, str],
+        lock: int,
+    ) -> None:
+        self.trial, self.index, self.parameters = trial, index, parameters
+        self._plan, self._lock = plan, lock
+        self._environment = {**os.environ, "TQDM_DISABLE": "1", **environment}
+        self.folder = plan.folder / f"trial_{index}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._scores: list[Score] = []
+        self._told, self._pruning, self._breaking_off = 0, False, False
+        self._process: subprocess.Popen | None = None
+        self._next()
+
+    def options(self, seed: int) -> list[str]:
+        """Of ``lightning fit``, for the run with this seed."""
+        sweep, plan = self._plan.sweep, self._plan
+        line = command_line(sweep.command, self.parameters, sweep.program)
+        seeded = [f"--seed_everything={seed}", f"--data.seed={seed}"] if plan.seeds > 1 else []
+        where = [
+            f"--run.folder={plan.folder}",
+            f"--run.experiment={self.folder.name}",
+            f"--run.group={plan.folder.name}",
+        ]
+        return [*fit_options(line), *plan.more, *where, *seeded]
+
+    @property
+    def run(self) -> Path:
+        """The folder of the run that goes on."""
+        return self.folder / f"version_{len(self._scores)}"
+
+    def poll(self) -> End | None:
+        """Look how it is doing; its end, or None while it goes on.
+
+        Raises:
+            NeverLogged: A run has ended without the metric.
+        """
+        code = self._process.poll() if self._process else 0
+        if code is None:
+            if self._watched.look() and not self._scores:
+                self._report()
+            return None
+        self._watched.look()
+        if code == 0:
+            try:
+                self._scores.append(self._watched.score())
+            except NeverLogged:
+                raise
+            except InputError as error:
+                return End(TrialState.FAIL, {"message": str(error)} | self._runs())
+            if len(self._scores) < self._plan.seeds:
+                self._next()
+                return None
+            return End(TrialState.COMPLETE, over_seeds(self._scores) | self._runs())
+        if self._breaking_off:
+            return End(TrialState.FAIL, {})
+        if self._pruning and self._watched.values:
+            return End(TrialState.PRUNED, over_seeds([self._watched.score()]) | self._runs())
+        return End(TrialState.FAIL, {"message": self._last_words(code)} | self._runs())
+
+    def break_off(self, signal_number: int = signal.SIGINT) -> None:
+        """Let the run save and end, to go on later; a trial between two seeds just ends."""
+        self._breaking_off = True
+        self._signal(signal_number)
+
+    def kill(self) -> None:
+        """End the run at once, with all its processes."""
+        with contextlib.suppress(ProcessLookupError):
+            if self._process:
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def _runs(self) -> dict[str, Any]:
+        there = sorted(self.folder.glob("version_*"), key=lambda path: int(path.name[8:]))
+        return {"runs": [f"{self.folder.name}/{path.name}" for path in there]}
+
+    def _report(self) -> None:
+        """Tell Optuna what is new, by the number of values so far, and prune if it says so."""
+        for i, (_, value) in enumerate(self._watched.values[self._told :], self._told + 1):
+            self.trial.report(value, i)
+        if len(self._watched.values) > self._told and not self._pruning:
+            self._told = len(self._watched.values)
+            self.trial.set_user_attr("samples_seen", self._watched.score().samples_seen)
+            if self.trial.should_prune():
+                self._pruning = True
+                self._signal(signal.SIGTERM)
+
+    def _next(self) -> None:
+        """Start the next run, or go on with it where an earlier attempt has begun it."""
+        seed, sweep = len(self._scores), self._plan.sweep
+        self._watched = Watched(self.run, sweep.metric, sweep.goal, self._plan.which)
+        self._process = None
+        if (self.run / "checkpoints/final.ckpt").is_file():
+            return
+        more = []
+        if any(self.run.glob("checkpoints/*.ckpt")):
+            more = ["--resume=auto"]
+        elif self.run.is_dir():
+            shutil.rmtree(self.run)  # it was killed before it had saved anything
+        with (self.folder / "log.txt").open("a") as log:
+            self._log_from = log.tell()
+            self._process = self._start([*self.options(seed), *more], log)
+
+    def _start(self, options: list[str], log: TextIO) -> subprocess.Popen:
+        return subprocess.Popen(
+            ours(options),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=self._environment,
+            pass_fds=[self._lock],
+            start_new_session=True,  # Ctrl-C is for the sweep, which hands it on
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+
+    def _last_words(self, code: int) -> str:
+        """The last line of what the run said, where it has an error the error."""
+        with (self.folder / "log.txt").open(errors="replace") as log:
+            log.seek(self._log_from)
+            said = [line.strip() for line in log.read().replace("\r", "\n").split("\n")]
+        lines = [line for line in said if line]
+        errors = [line for line in lines if line.startswith("error: ")]
+        last = (errors or lines or ["it said nothing"])[-1].removeprefix("error: ")
+        if code < 0:
+            name = signal.Signals(-code).name
+            memory = ", as systems do when memory is full" if name == "SIGKILL" else ""
+            return f"killed by {name}{memory}; before that: {last}"
+        return last
+
+
+def _die_with_parent() -> None:
+    """Be told to save and stop when the sweep is no more (Linux)."""
+    ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, signal.SIGTERM)
