@@ -6,7 +6,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +36,9 @@ class RunOptions:
         wandb: auto is online with credentials and offline without; disabled reports nothing.
         project: Project of the Weights & Biases run.
         group: Group of the Weights & Biases run.
+        tags: Tags of the Weights & Biases run.
+        artifact: Keep the weights that are sampled from (the averaged generator) in the Weights &
+            Biases run at the end.
         force: Go on with a checkpoint although settings or code have changed since; what is
             given now counts.
     """
@@ -45,6 +48,8 @@ class RunOptions:
     wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
     project: str = "lightning_gans"
     group: str | None = None
+    tags: Sequence[str] = ()
+    artifact: bool = False
     force: bool = False
 
 

@@ -5,7 +5,7 @@ from lightning_gans.callbacks.config import RunConfig
 from lightning_gans.callbacks.gradients import Gradients
 from lightning_gans.callbacks.inpainting import Inpainting
 from lightning_gans.callbacks.lean import NoProfiler, Together
-from lightning_gans.callbacks.logger import RunLogger, finish_wandb, run_folder, wandb_logger
+from lightning_gans.callbacks.logger import RunLogger, run_folder
 from lightning_gans.callbacks.modes import ModeDiagnostics
 from lightning_gans.callbacks.origin import differences
 from lightning_gans.callbacks.pictures import draw_grid, picture_of
@@ -16,6 +16,7 @@ from lightning_gans.callbacks.reconstructions import Reconstructions
 from lightning_gans.callbacks.resumed import Resumed
 from lightning_gans.callbacks.samples import Samples
 from lightning_gans.callbacks.saved import check_weights, newest_whole, read_checkpoint
+from lightning_gans.callbacks.tracking import finish_wandb, wandb_logger
 
 EVALUATING = {
     "modes": ModeDiagnostics,

@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_gans.callbacks.logger import RunLogger, run_folder
 from lightning_gans.callbacks.origin import origin
+from lightning_gans.callbacks.tracking import Tracker
 
 __all__ = ["RunConfig"]
 
@@ -30,6 +31,9 @@ class RunConfig(Callback):
         path = run_folder(trainer) / "config.yaml"
         if trainer.is_global_zero and not path.exists():
             path.write_text(self.text)
+        for logger in trainer.loggers:
+            if isinstance(logger, Tracker):
+                logger.keep_config(self.text)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where the run is kept, and keep what is new in how it goes on."""
@@ -38,6 +42,12 @@ class RunConfig(Callback):
             print(f"run folder: {folder}", file=sys.stderr)
             if (folder / "config.yaml").read_text() != self.text:
                 (folder / f"config_from_{trainer.global_step:08d}.yaml").write_text(self.text)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the weights that are sampled from: the average, where there is one."""
+        for logger in trainer.loggers:
+            if isinstance(logger, Tracker):
+                logger.keep_weights(getattr(pl_module, "sampled", pl_module), self.text)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
 
 from lightning_gans.callbacks.logger import RunLogger, run_folder
+from lightning_gans.callbacks.tracking import Tracker
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import Measured
 from lightning_gans.runs import Records
@@ -93,6 +93,11 @@ class Evaluations(Callback, ABC):
         if self._evaluated_at != pl_module.batches_seen:
             self.evaluate(trainer, pl_module, extra=True)
         self.finish(trainer, pl_module)
+        for tracker in (each for each in trainer.loggers if isinstance(each, Tracker)):
+            told = {row["picture"] for row in self._records.rows}
+            for path in sorted(self._pictures.glob("*.png")):
+                if path.name not in told:
+                    tracker.log_image(f"{self.name}/{path.stem}", [str(path)])
 
     def _due(self, trainer: Trainer, pl_module: LightningModule) -> bool:
         """Whether a whole epoch has ended that is to be evaluated and was not."""
@@ -131,23 +136,22 @@ class Evaluations(Callback, ABC):
             picture: Its picture's name, if there is one.
             more: Further entries of the former.
         """
-        self._records.append(
-            {
-                "samples_seen": pl_module.samples_seen,
-                "batch": pl_module.batches_seen,
-                "extra": extra,
-                "picture": picture,
-                **more,
-                "metrics": {key: value._asdict() for key, value in measured.items()},
-            }
-        )
+        row = {
+            "samples_seen": pl_module.samples_seen,
+            "batch": pl_module.batches_seen,
+            "extra": extra,
+            "picture": picture,
+            **more,
+            "metrics": {key: value._asdict() for key, value in measured.items()},
+        }
+        self._records.append(row)
         for logger in trainer.loggers:
             # A run that goes on could not take the row back there.
             if not (extra and isinstance(logger, RunLogger)):
                 logger.log_metrics(dict(columns), pl_module.batches_seen - 1)
-            if picture and isinstance(logger, WandbLogger):
-                path = str(self._pictures / picture)
-                logger.log_image(self.name, [path], step=trainer.global_step)
+            if isinstance(logger, Tracker):
+                path = self._pictures / picture if picture else None
+                logger.log_evaluation(self.name, row, path)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]

@@ -48,7 +48,8 @@ class Samples(Callback):
             count += len(events)
             if count >= self.n:
                 break
-        self._draw(torch.cat(real)[: self.n], self._folder / "real.png")
+        self._draw(torch.cat(real)[: self.n], path := self._folder / "real.png")
+        self._track("samples/real", path, trainer)
         epoch, into = divmod(pl_module.batches_seen, int(trainer.num_training_batches))
         if epoch and not into and epoch % self.every_n_epochs == 0:
             # Stopped between an epoch's last batch and its end.
@@ -74,9 +75,12 @@ class Samples(Callback):
         events = pl_module.sample(self.n, torch.Generator().manual_seed(self.seed))
         path = self._folder / f"epoch_{epoch:05d}_samples_{pl_module.samples_seen:09d}.png"
         self._draw(events, path)
+        self._track("samples", path, trainer)
+
+    def _track(self, name: str, path: Path, trainer: Trainer) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.log_image("samples", [str(path)], step=trainer.global_step)
+                logger.log_image(name, [str(path)], step=trainer.global_step)
 
     def _write_curves(self, trainer: Trainer) -> None:
         for logger in trainer.loggers:

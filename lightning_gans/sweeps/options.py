@@ -93,13 +93,14 @@ def _work(
     if options.gpus_per_trial > 1:
         more.append(f"--trainer.devices={options.gpus_per_trial}")
     rule = pruner(sweep, options.prune)
+    definition = _definition(sweep, options)
+    database = open_storage(options.storage, folder) if options.storage else None
+    probe(sweep, more)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({error.strerror})") from error
-    definition = _definition(sweep, options)
-    storage = open_storage(options.storage, folder)
-    probe(sweep, more)
+    storage = database or open_storage(None, folder)
     study = open_study(storage, folder.name, sweep.goal, definition, options.resume)
     study.pruner = rule
     worker = Worker(folder / "workers")
