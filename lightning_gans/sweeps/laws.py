@@ -9,6 +9,8 @@ from typing import Any
 
 __all__ = ["DISTRIBUTIONS", "MOMENTS", "SHAPE", "Law"]
 
+Number = int | float
+
 _TAIL = 1e-6
 """Quantiles below it and above 1 - it are never drawn: a normal law ends at 4.75 deviations."""
 
@@ -35,10 +37,10 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _rounded(q: float) -> Callable[[float], float]:
+def _rounded(q: Number) -> Callable[[Number], Number]:
     """To the nearest multiple of ``q``, as W&B does: whole if ``q`` is."""
 
-    def value(x: float) -> float:
+    def value(x: Number) -> Number:
         multiple = round(x / q) * q
         return multiple if isinstance(q, int) else float(f"{multiple:.12g}")
 
@@ -60,8 +62,8 @@ def _choice(name: str, values: list) -> Law:
     )
 
 
-def _weighted(name: str, values: list, probabilities: list[float]) -> Law:
-    def value(quantile: float) -> Any:
+def _weighted(name: str, values: list, probabilities: list[Number]) -> Law:
+    def value(quantile: Number) -> Any:
         for each, probability in zip(values, probabilities, strict=True):
             quantile -= probability
             if quantile < 0:
@@ -76,7 +78,7 @@ def _whole(name: str, min: int, max: int) -> Law:
     return Law(lambda trial: trial.suggest_int(name, min, max), _same, everything, [min, max])
 
 
-def _range(name: str, min: float, max: float, log: bool = False, q: float | None = None) -> Law:
+def _range(name: str, min: Number, max: Number, log: bool = False, q: Number | None = None) -> Law:
     value = _same if q is None else _rounded(q)
     multiples = None
     if q is not None and not log:
@@ -90,15 +92,15 @@ def _range(name: str, min: float, max: float, log: bool = False, q: float | None
     )
 
 
-def _log_range(name: str, min: float, max: float, q: float | None = None) -> Law:
+def _log_range(name: str, min: Number, max: Number, q: Number | None = None) -> Law:
     return _range(name, min, max, log=True, q=q)
 
 
-def _by_quantile(name: str, inverse: Callable[[float], float], q: float | None) -> Law:
+def _by_quantile(name: str, inverse: Callable[[Number], Number], q: Number | None) -> Law:
     """The law whose inverse distribution function is ``inverse``."""
     rounded = _same if q is None else _rounded(q)
 
-    def value(quantile: float) -> float:
+    def value(quantile: Number) -> Number:
         return rounded(inverse(quantile))
 
     return Law(
@@ -109,15 +111,15 @@ def _by_quantile(name: str, inverse: Callable[[float], float], q: float | None) 
     )
 
 
-def _normal(name: str, mu: float = 0.0, sigma: float = 1.0, q: float | None = None) -> Law:
+def _normal(name: str, mu: Number = 0.0, sigma: Number = 1.0, q: Number | None = None) -> Law:
     return _by_quantile(name, NormalDist(mu, sigma).inv_cdf, q)
 
 
-def _log_normal(name: str, mu: float = 0.0, sigma: float = 1.0, q: float | None = None) -> Law:
+def _log_normal(name: str, mu: Number = 0.0, sigma: Number = 1.0, q: Number | None = None) -> Law:
     return _by_quantile(name, lambda u: math.exp(NormalDist(mu, sigma).inv_cdf(u)), q)
 
 
-def _beta(name: str, a: float = 1.0, b: float = 1.0, q: float | None = None) -> Law:
+def _beta(name: str, a: Number = 1.0, b: Number = 1.0, q: Number | None = None) -> Law:
     from scipy.special import betaincinv
 
     return _by_quantile(name, lambda u: float(betaincinv(a, b, u)), q)
@@ -130,7 +132,7 @@ class Distribution:
     make: Callable[..., Law]
     needs: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
-    q: float | None = None
+    q: Number | None = None
 
 
 _ENDS, MOMENTS, SHAPE = ("min", "max"), ("mu", "sigma"), ("a", "b")

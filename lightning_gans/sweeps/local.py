@@ -20,7 +20,8 @@ from lightning_gans.sweeps.workers import Worker
 
 __all__ = ["Engine", "places"]
 
-_BETWEEN_LOOKS = 0.05
+_BETWEEN_LOOKS, _BETWEEN_LOOKS_AT_ALL = 0.05, 1.0
+"""Seconds: at the trials that run here, and at those of all workers."""
 _SECONDS_OF_PATIENCE = 2.0
 _OPEN = ("waiting", "running")
 
@@ -77,14 +78,15 @@ class Engine:
         changed = self._collect()
         self._queue.beat([running.trial.number for running in self._running.values()])
         self._queue.reclaim()
-        while self._free and (trial := self._queue.pop()):
+        due = changed or time.monotonic() - self._looked_at > _BETWEEN_LOOKS_AT_ALL
+        while due and self._free and (trial := self._queue.pop()):
             place = self._free.pop(0)
             parameters, index = self._queue.parameters(trial), trial.user_attrs["index"]
             self._running[place] = Running(
                 self._plan, trial, index, parameters, self._places[place], self._worker.lock
             )
             changed = True
-        if changed or time.monotonic() - self._looked_at > 1:
+        if due:
             self._show(changed)
         return any(trial["state"] in _OPEN for trial in self._shown)
 

@@ -84,7 +84,7 @@ def _work(
     from lightning_gans.sweeps.probe import probe
     from lightning_gans.sweeps.queue import Queue
     from lightning_gans.sweeps.stopping import pruner
-    from lightning_gans.sweeps.storage import open_storage, open_study
+    from lightning_gans.sweeps.storage import begin, begun, open_storage
     from lightning_gans.sweeps.table import Display
     from lightning_gans.sweeps.trial import Plan
     from lightning_gans.sweeps.workers import Worker
@@ -93,15 +93,20 @@ def _work(
     if options.gpus_per_trial > 1:
         more.append(f"--trainer.devices={options.gpus_per_trial}")
     rule = pruner(sweep, options.prune)
-    definition = _definition(sweep, options)
-    database = open_storage(options.storage, folder) if options.storage else None
-    probe(sweep, more)
+    definition, study = _definition(sweep, options), None
+    storage = None
+    if options.storage or (folder / "journal.log").is_file():
+        storage = open_storage(options.storage, folder)
+        study = begun(storage, folder.name, definition, options.resume)
+    if study is None:
+        probe(sweep, more)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({error.strerror})") from error
-    storage = database or open_storage(None, folder)
-    study = open_study(storage, folder.name, sweep.goal, definition, options.resume)
+    if study is None:
+        storage = storage or open_storage(None, folder)
+        study = begin(storage, folder.name, sweep.goal, definition, options.resume)
     study.pruner = rule
     worker = Worker(folder / "workers")
     try:

@@ -12,6 +12,7 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -19,10 +20,11 @@ from lightning_gans.sweeps.schema import Sweep
 from lightning_gans.sweeps.space import grid
 from lightning_gans.sweeps.workers import Worker
 
-__all__ = ["Queue", "counts", "deciding"]
+__all__ = ["Queue", "counts", "deciding", "sampler"]
 
 _HEARTBEAT, _LOOK_FOR_DEAD = 30, 5
-_STARTING = timedelta(minutes=1)
+_STARTING = timedelta(seconds=20)
+_MOST_AT_RANDOM = 10
 
 
 def counts(attempt: FrozenTrial) -> bool:
@@ -38,6 +40,14 @@ def deciding(attempts: list[FrozenTrial]) -> dict[int, FrozenTrial]:
         if index not in chosen or not counts(chosen[index]):
             chosen[index] = attempt
     return dict(sorted(chosen.items()))
+
+
+def sampler(method: str, seed: int, index: int, total: int) -> BaseSampler:
+    """What draws the parameters of trial ``index`` of ``total``: the same whoever runs it."""
+    own = (seed * 1_000_003 + index) % 2**32
+    if method != "bayes":
+        return RandomSampler(seed=own)
+    return TPESampler(seed=own, n_startup_trials=max(1, min(_MOST_AT_RANDOM, total // 3)))
 
 
 class Queue:
@@ -104,7 +114,8 @@ class Queue:
                 continue
             self._storage.set_trial_user_attr(id_, "worker", self._worker.name)
             self.beat([waiting.number], now=True)
-            self.study.sampler = self._sampler(waiting.user_attrs["index"])
+            index = waiting.user_attrs["index"]
+            self.study.sampler = sampler(self.sweep.method, self._seed, index, self.total)
             return Trial(self.study, id_)
         return None
 
@@ -166,13 +177,6 @@ class Queue:
             other.user_attrs["index"] == index and other.number < attempt.number and counts(other)
             for other in self.attempts()
         )
-
-    def _sampler(self, index: int) -> optuna.samplers.BaseSampler:
-        seed = (self._seed * 1_000_003 + index) % 2**32
-        if self.sweep.method != "bayes":
-            return optuna.samplers.RandomSampler(seed=seed)
-        startup = max(1, min(10, self.total // 3))
-        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)

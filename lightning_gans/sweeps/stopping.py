@@ -29,17 +29,17 @@ def bands(settings: dict[str, Any]) -> list[int]:
 class Bands(BasePruner):
     """Stops trials that are not among the best 1 / eta of a band (Li et al., 2017), as W&B does.
 
-    In the last band that a trial has reached, its score is compared with those that all trials,
+    In the last band that a trial has reached, its value is compared with those that all trials,
     whatever became of them, had there. It may be stopped later by trials that come after it.
 
     Args:
-        settings: ``early_terminate`` of a sweep file. ``strict`` compares the score that a trial
-            had in the band, otherwise its best since counts.
+        settings: ``early_terminate`` of a sweep file. ``strict`` (true, as in W&B's schema)
+            compares the value that a trial had in the band; otherwise its best so far counts.
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._bands, self._share = bands(settings), 1 / settings.get("eta", 3)
-        self._strict = settings.get("strict", False)
+        self._strict = settings.get("strict", True)
         if not self._bands:
             raise InputError("early_terminate: max_iter / eta is below 1, so nothing is compared")
 

@@ -9,18 +9,20 @@ from typing import Any
 import optuna
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from lightning_gans.errors import InputError
 
-__all__ = ["open_storage", "open_study", "without_password"]
+__all__ = ["begin", "begun", "open_storage", "without_password"]
 
 _SECONDS_TO_CONNECT = 10
+_SECONDS_TO_WRITE = 10
+"""Whoever holds the journal for longer was killed while writing."""
 _BEAT, _DEAD_AFTER = 60, 180
 
 
 def open_storage(url: str | None, folder: Path) -> BaseStorage:
-    """The database at ``url``, or without one ``folder``/journal.log.
+    """The database at ``url``, or without one ``folder``/journal.log, made if there is none.
 
     Raises:
         InputError: It cannot be opened.
@@ -28,7 +30,9 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
     optuna.logging.set_verbosity(logging.WARNING)
     if url is None:
         try:
-            return JournalStorage(JournalFileBackend(str(folder / "journal.log")))
+            path = str(folder / "journal.log")
+            lock = JournalFileSymlinkLock(path, _SECONDS_TO_WRITE)
+            return JournalStorage(JournalFileBackend(path, lock))
         except (OSError, ValueError) as error:
             raise InputError(f"{folder}/journal.log cannot be read: {error}") from error
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -81,32 +85,29 @@ def _connect(url: str, options: dict[str, Any]) -> RDBStorage:
     raise AssertionError
 
 
-def open_study(
-    storage: BaseStorage, name: str, goal: str, definition: dict[str, Any], resume: bool
-) -> optuna.Study:
-    """The sweep ``name``, begun now or gone on with.
+def begun(
+    storage: BaseStorage, name: str, definition: dict[str, Any], resume: bool
+) -> optuna.Study | None:
+    """The sweep ``name`` if it has begun, to be gone on with or joined; None if it has not.
 
     Args:
         storage: Where it is kept.
         name: Its name.
-        goal: minimize or maximize.
         definition: All that must not change while it goes on.
-        resume: Go on with one that is there.
+        resume: Whether it may have begun.
 
     Raises:
-        InputError: There is one and it is not to be gone on with, or it was defined otherwise.
+        InputError: It has and must not, or it was defined otherwise.
     """
     try:
-        study = optuna.create_study(study_name=name, storage=storage, direction=goal)
-        study.set_user_attr("sweep", definition)
-        return study
-    except DuplicatedStudyError:
-        if not resume:
-            raise InputError(
-                f"there is a sweep {name} already; --resume goes on with it or joins it, "
-                "--name starts another"
-            ) from None
-    study = optuna.load_study(study_name=name, storage=storage)
+        study = optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        return None
+    if not resume:
+        raise InputError(
+            f"there is a sweep {name} already; --resume goes on with it or joins it, "
+            "--name starts another"
+        )
     for _ in range(50):  # another worker may be about to write it
         if before := study.user_attrs.get("sweep"):
             break
@@ -116,4 +117,24 @@ def open_study(
     if changed := [key for key in definition if before.get(key) != definition[key]]:
         told = "".join(f"\n  {key}: {before.get(key)} -> {definition[key]}" for key in changed)
         raise InputError(f"the sweep {name} was begun otherwise:{told}\n--name starts another one")
+    return study
+
+
+def begin(
+    storage: BaseStorage, name: str, goal: str, definition: dict[str, Any], resume: bool
+) -> optuna.Study:
+    """As `begun`, and begin it if it has not; another worker may do so at the same time.
+
+    Args:
+        storage: Where it is kept.
+        name: Its name.
+        goal: minimize or maximize.
+        definition: All that must not change while it goes on.
+        resume: Whether it may have begun.
+    """
+    try:
+        study = optuna.create_study(study_name=name, storage=storage, direction=goal)
+    except DuplicatedStudyError:
+        return begun(storage, name, definition, resume)
+    study.set_user_attr("sweep", definition)
     return study

@@ -1,0 +1,266 @@
+"""The queue under several workers that are killed: no trial is lost, none is run twice."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+import yaml
+from optuna.trial import TrialState
+
+from lightning_gans.errors import InputError
+from lightning_gans.sweeps import storage as storages
+from lightning_gans.sweeps.queue import Queue, counts, deciding
+from lightning_gans.sweeps.schema import read_sweep
+from lightning_gans.sweeps.storage import begin, begun, open_storage, without_password
+from lightning_gans.sweeps.workers import Worker
+
+TRIALS = 12
+PROGRAMS = [shutil.which("postgres"), *Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+POSTGRES = next((Path(p).resolve().parent for p in PROGRAMS if p), None)
+
+WORKER = """
+import sys, time
+from pathlib import Path
+from optuna.trial import TrialState
+from lightning_gans.sweeps.queue import Queue
+from lightning_gans.sweeps.schema import read_sweep
+from lightning_gans.sweeps.storage import begin, open_storage
+from lightning_gans.sweeps.workers import Worker
+
+folder, url, total = Path(sys.argv[1]), sys.argv[2] or None, int(sys.argv[3])
+worker = Worker(folder / "workers")
+sweep = read_sweep(str(folder / "sweep.yaml"))
+storage = open_storage(url, folder)
+study = begin(storage, "many", "minimize", {"a": 1}, True)
+queue = Queue(sweep, study, storage, worker, total, 0)
+
+def tell(*words):
+    with (folder / "told").open("a") as file:
+        file.write(" ".join(map(str, words)) + "\\n")
+
+tell("ready", 0, 0)
+while True:
+    queue.reclaim()
+    if trial := queue.pop():
+        index = trial.user_attrs["index"]
+        x = queue.parameters(trial)["x"]
+        tell("begin", index, x)
+        time.sleep(0.03)
+        tell("end", index, x)
+        queue.end(trial, TrialState.COMPLETE, {"value": x})
+    elif all(t.state.is_finished() for t in queue.attempts()):
+        break
+    else:
+        time.sleep(0.05)
+"""
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory):
+    """The address of a database on a server that is started for these tests."""
+    if POSTGRES is None:
+        pytest.skip("no PostgreSQL here; `apt-get install postgresql` brings it")
+    folder = tmp_path_factory.mktemp("postgres")
+    as_user = []
+    if os.getuid() == 0:  # its server refuses to be root
+        shutil.chown(folder, "postgres")
+        for parent in folder.parents[:2]:
+            parent.chmod(0o755)
+        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def run(program, *args):
+        command = [*as_user, str(POSTGRES / program), *map(str, args)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+
+    run("initdb", "-D", folder / "data", "-U", "lightning", "-A", "trust", "--no-sync")
+    settings = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -F"
+    run("pg_ctl", "-D", folder / "data", "-l", folder / "log", "-w", "-o", settings, "start")
+    run("createdb", "-h", "127.0.0.1", "-p", port, "-U", "lightning", "sweeps")
+    yield f"postgresql://lightning@127.0.0.1:{port}/sweeps"
+    run("pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    sweep = {
+        "method": "random",
+        "metric": {"name": "loss"},
+        "parameters": {"x": {"min": 0.0, "max": 1.0}},
+        "command": ["lightning", "fit", "${args}"],
+    }
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(sweep))
+    (tmp_path / "told").touch()
+    return tmp_path
+
+
+def start(folder, url=None):
+    command = [sys.executable, "-c", WORKER, str(folder), url or "", str(TRIALS)]
+    return subprocess.Popen(command)
+
+
+@pytest.mark.parametrize("where", ["journal", "postgres"])
+def test_killed_workers_lose_and_repeat_nothing(where, folder, request):
+    url = request.getfixturevalue("postgres") if where == "postgres" else None
+
+    def told(word, at_least=0):
+        for _ in range(4000):
+            lines = [line.split() for line in (folder / "told").read_text().splitlines()]
+            found = [line for line in lines if line[0] == word]
+            if len(found) >= at_least:
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"only {len(found)} times {word}")
+
+    workers = [start(folder, url) for _ in range(3)]  # at the same time, where nothing is there
+    told("begin", 4)
+    for victim in workers[:2]:
+        victim.send_signal(signal.SIGKILL)
+        victim.wait()
+    assert workers[2].wait(timeout=200) == 0
+    ends = [(int(index), float(x)) for _, index, x in told("end")]
+    begins = [(int(index), float(x)) for _, index, x in told("begin")]
+    assert {index for index, _ in begins} == set(range(TRIALS))
+    assert set(begins) == set(ends) and len(set(begins)) == TRIALS  # again with the same values
+    # A worker that is killed between its last word and its last act has its trial run again.
+    assert TRIALS <= len(begins) <= TRIALS + 2 and TRIALS <= len(ends) <= TRIALS + 2
+
+    study = optuna.load_study(study_name="many", storage=open_storage(url, folder))
+    results = {i: t for i, t in deciding(study.trials).items() if t.state == TrialState.COMPLETE}
+    assert {index: trial.value for index, trial in results.items()} == dict(ends)
+    assert sum(counts(trial) for trial in study.trials) == TRIALS
+
+
+@pytest.fixture
+def opened(folder):
+    """A queue of four trials in a journal, and what makes another worker's."""
+    sweep, workers = read_sweep(str(folder / "sweep.yaml")), []
+
+    def another(total=4, url=None):
+        storage = open_storage(url, folder)
+        study = begin(storage, "few", "minimize", {"a": 1}, resume=True)
+        workers.append(Worker(folder / "workers"))
+        return Queue(sweep, study, storage, workers[-1], total, 0)
+
+    yield another
+    for worker in workers:
+        worker.leave()
+
+
+def test_what_was_broken_off_is_run_again_as_it_was(opened):
+    queue = opened()
+    trial = queue.pop()
+    values = queue.parameters(trial)
+    queue.end(trial, TrialState.FAIL, {})
+    queue.fill()
+    again = [opened().pop() for _ in range(4)][-1]
+    assert again.user_attrs["index"] == 0 and opened().parameters(again) == values
+    assert queue.pop() is None
+
+
+def test_what_failed_is_not_run_again(opened):
+    queue = opened()
+    queue.end(queue.pop(), TrialState.FAIL, {"message": "no"})
+    queue.fill()
+    assert [queue.pop().user_attrs["index"] for _ in range(3)] == [1, 2, 3]
+    assert queue.pop() is None
+
+
+def test_of_two_attempts_that_wait_the_later_one_is_dropped(opened):
+    queue = opened(total=1)
+    queue.study.enqueue_trial({}, user_attrs={"index": 0})  # as another worker did, just then
+    assert queue.pop().number == 0 and queue.pop() is None
+    assert [trial.state for trial in queue.study.trials] == [TrialState.RUNNING, TrialState.FAIL]
+
+
+def test_more_trials_are_added(opened):
+    queue = opened()
+    while trial := queue.pop():
+        queue.end(trial, TrialState.COMPLETE, {"value": 1.0})
+    more = opened(total=6)
+    assert [more.pop().user_attrs["index"] for _ in range(2)] == [4, 5] and more.pop() is None
+
+
+def test_the_trials_of_a_machine_that_is_no_more_wait_again(opened, folder, monkeypatch):
+    monkeypatch.setattr(storages, "_BEAT", 1)
+    monkeypatch.setattr(storages, "_DEAD_AFTER", 1)
+    url = f"sqlite:///{folder}/sweeps.db"
+    queue = opened(total=2, url=url)
+    trial = queue.pop()
+    trial.set_user_attr("worker", "elsewhere/1_abc")
+    queue.reclaim()
+    assert queue.pop().user_attrs["index"] == 1 and queue.pop() is None  # it may still be alive
+    time.sleep(2.1)
+    queue.beat([1], now=True)  # ours is
+    other = opened(total=2, url=url)
+    other.reclaim()
+    again = other.pop()
+    assert again.user_attrs["index"] == 0 and again.number == 2 and other.pop() is None
+    queue.end(trial, TrialState.COMPLETE, {"value": 1.0})  # too late: it was taken for dead
+    assert other.study.trials[0].state == TrialState.FAIL
+
+
+def test_a_worker_lives_as_long_as_its_trials(tmp_path):
+    child = "import sys, time; print(flush=True); time.sleep(60)"
+    parent = (
+        "import os, subprocess, sys, pathlib\n"
+        "from lightning_gans.sweeps.workers import Worker\n"
+        f"worker = Worker(pathlib.Path({str(tmp_path)!r}))\n"
+        f"run = subprocess.Popen([sys.executable, '-c', {child!r}], pass_fds=[worker.lock])\n"
+        "print(worker.name, run.pid, flush=True)\n"
+        "run.wait()\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)
+    with process.stdout as told:
+        name, pid = told.readline().split() or told.readline().split()
+    watcher = Worker(tmp_path)
+    assert not watcher.knows_dead(name) and not watcher.knows_dead(watcher.name)
+    process.kill()
+    process.wait()
+    assert not watcher.knows_dead(name)  # its trial goes on
+    os.kill(int(pid), signal.SIGKILL)
+    for _ in range(100):
+        if watcher.knows_dead(name):
+            break
+        time.sleep(0.05)
+    assert watcher.knows_dead(name) and not watcher.knows_dead("another-machine/1_abc")
+    watcher.leave()
+    assert not any(tmp_path.glob(watcher.name.partition("/")[2]))
+
+
+def test_a_sweep_is_not_gone_on_with_unasked_or_otherwise(folder):
+    storage = open_storage(None, folder)
+    definition = {"method": "random", "parameters": {"x": {"min": 0}}}
+    assert begun(storage, "one", definition, resume=False) is None
+    begin(storage, "one", "minimize", definition, resume=False)
+    with pytest.raises(InputError, match="--resume goes on with it or joins it"):
+        begun(storage, "one", definition, resume=False)
+    again = begun(storage, "one", json.loads(json.dumps(definition)), resume=True)
+    assert again.user_attrs["sweep"] == definition
+    with pytest.raises(InputError, match="method: random -> grid"):
+        begun(storage, "one", {**definition, "method": "grid"}, resume=True)
+
+
+@pytest.mark.parametrize(
+    "url, message",
+    [
+        ("postgresql://me:secret@127.0.0.1:1/x", r"postgresql://me:\*\*\*@127.0.0.1:1/x cannot be"),
+        ("no address, secret@x", "is no address of a database"),
+        ("mysql://me:secret@127.0.0.1:1/x", "needs a driver"),
+    ],
+)
+def test_a_storage_that_cannot_be_used_is_said_without_its_password(url, message, tmp_path):
+    with pytest.raises(InputError, match=message) as error:
+        open_storage(url, tmp_path)
+    assert "secret" not in str(error.value)
+    assert "secret" not in without_password(url)
