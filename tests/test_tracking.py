@@ -132,6 +132,9 @@ def test_an_agents_run_tells_wandb_all_that_its_folder_shows(tracked):
         np.testing.assert_allclose(
             told, np.transpose(metrics.series("samples_seen", column)), rtol=1e-8
         )
+    short = [row["modes/reverse_kl"] for row in history if "modes/reverse_kl" in row]
+    long = metrics.series("samples_seen", "modes/ring8_r1_std0.01_n2500/reverse_kl")[1]
+    assert short == pytest.approx(long)  # as sweep files name it
 
     media = {key: value for row in history for key, value in row.items() if isinstance(value, dict)}
     kinds = {key: value["_type"] for key, value in media.items() if "_type" in value}

@@ -84,7 +84,8 @@ class Tracker(WandbLogger):
         """
         import wandb
 
-        shown: dict[str, Any] = {}
+        # Under names without the protocol, too: a sweep file names its metric once for all.
+        shown: dict[str, Any] = {f"{name}/{k}": m["value"] for k, m in row["metrics"].items()}
         fields = ("value", "low", "high", "ideal", "n")
         rows = [[key, *(value[f] for f in fields)] for key, value in finite(row["metrics"]).items()]
         shown[f"{name}/table"] = wandb.Table(["metric", *fields], rows)

@@ -40,7 +40,7 @@ class Sweep:
     Args:
         file: The file.
         method: grid, random or bayes.
-        metric: A column of metrics.csv, or the last part of one.
+        metric: A column of metrics.csv, or short for one (`Watched`).
         goal: minimize or maximize.
         parameters: As in the file, by the name of the option of ``lightning fit``.
         laws: The same, to be drawn from.

@@ -41,7 +41,8 @@ class Watched:
 
     Args:
         run: The run folder; it may not be there yet.
-        metric: The column, or its last part: of several columns the first.
+        metric: A column, or its last part, perhaps after beginnings of those before it; of several
+            columns the first.
         goal: minimize or maximize.
         which: best or last: of all its values, the one that counts.
 
@@ -79,8 +80,7 @@ class Watched:
 
     def _column(self) -> str:
         """The metric's column; empty where there is none."""
-        named = [c for c in self.columns if self.metric in (c, c.rsplit("/", 1)[-1])]
-        return named[0] if named else ""
+        return next((column for column in self.columns if _means(self.metric, column)), "")
 
     def score(self) -> Score:
         """What counts of the values so far, with its interval if the run has kept one.
@@ -118,6 +118,18 @@ class Watched:
                     if key.rsplit("/", 1)[-1] == name and _same(measured["value"], value):
                         return measured["low"], measured["high"]
         return None, None
+
+
+def _means(metric: str, column: str) -> bool:
+    """Whether they end alike and what the metric begins with, part by part, the column does.
+
+    So quality/digits32/fd_digits means quality/digits32-4ec80a7f_train1437_n360/fd_digits.
+    """
+    *begin, end = metric.split("/")
+    parts = column.split("/")
+    if metric == column or end != parts[-1] or len(begin) >= len(parts):
+        return metric == column
+    return all(part.startswith(own) for own, part in zip(begin, parts, strict=False))
 
 
 def _same(kept: float | None, read: float) -> bool:

@@ -4,7 +4,8 @@ import shutil
 import sys
 import time
 from datetime import datetime
-from typing import Any, TextIO
+from io import TextIOBase
+from typing import Any
 
 from lightning_gans.sweeps.record import ranked
 from lightning_gans.sweeps.schema import Sweep
@@ -50,11 +51,12 @@ class Display:
     Args:
         sweep: What it is.
         jobs: Trials at a time here.
-        out: Where; where it is no terminal, one line is written for each trial that has ended.
+        out: Where, None: stderr; where it is no terminal, one line is written for each trial that
+            has ended.
     """
 
-    def __init__(self, sweep: Sweep, jobs: int, out: TextIO = sys.stderr) -> None:
-        self._sweep, self._jobs, self._out = sweep, jobs, out
+    def __init__(self, sweep: Sweep, jobs: int, out: TextIOBase | None = None) -> None:
+        self._sweep, self._jobs, self._out = sweep, jobs, out or sys.stderr
         self._drawn, self._at = 0, -float("inf")
         self._told: set[int] | None = None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import optuna
 import pytest
 import yaml
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from lightning_gans.errors import InputError
@@ -104,13 +105,29 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def opening():
+    """`open_storage`, whose databases are closed in the end."""
+    there = []
+
+    def opened(*args):
+        there.append(open_storage(*args))
+        return there[-1]
+
+    yield opened
+    for storage in there:
+        if isinstance(storage, RDBStorage):
+            storage.remove_session()
+            storage.engine.dispose()
+
+
 def start(folder, url=None):
     command = [sys.executable, "-c", WORKER, str(folder), url or "", str(TRIALS)]
     return subprocess.Popen(command)
 
 
 @pytest.mark.parametrize("where", ["journal", "postgres"])
-def test_killed_workers_lose_and_repeat_nothing(where, folder, request):
+def test_killed_workers_lose_and_repeat_nothing(where, folder, opening, request):
     url = request.getfixturevalue("postgres") if where == "postgres" else None
 
     def told(word, at_least=0):
@@ -135,19 +152,19 @@ def test_killed_workers_lose_and_repeat_nothing(where, folder, request):
     # A worker that is killed between its last word and its last act has its trial run again.
     assert TRIALS <= len(begins) <= TRIALS + 2 and TRIALS <= len(ends) <= TRIALS + 2
 
-    study = optuna.load_study(study_name="many", storage=open_storage(url, folder))
+    study = optuna.load_study(study_name="many", storage=opening(url, folder))
     results = {i: t for i, t in deciding(study.trials).items() if t.state == TrialState.COMPLETE}
     assert {index: trial.value for index, trial in results.items()} == dict(ends)
     assert sum(counts(trial) for trial in study.trials) == TRIALS
 
 
 @pytest.fixture
-def opened(folder):
+def opened(folder, opening):
     """A queue of four trials in a journal, and what makes another worker's."""
     sweep, workers = read_sweep(str(folder / "sweep.yaml")), []
 
     def another(total=4, url=None):
-        storage = open_storage(url, folder)
+        storage = opening(url, folder)
         study = begin(storage, "few", "minimize", {"a": 1}, resume=True)
         workers.append(Worker(folder / "workers"))
         return Queue(sweep, study, storage, workers[-1], total, 0)

@@ -26,7 +26,7 @@ def run(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("metric", [COLUMN, "captured"])
+@pytest.mark.parametrize("metric", [COLUMN, "captured", "modes/captured", "modes/ring8/captured"])
 def test_best_and_last_have_their_place_and_interval(run, metric):
     best, last = (Watched(run, metric, "maximize", which) for which in ("best", "last"))
     assert best.look() and last.look() and not best.look()
@@ -51,7 +51,8 @@ def test_what_is_not_finite_or_not_whole_does_not_count(run):
 
 
 def test_a_metric_that_is_not_there_is_said_with_what_is(run):
-    for metric, near in (("val/los", "'val/loss'"), ("capturd", "'captured'")):
+    wrong = ("val/los", "'val/loss'"), ("capturd", "'captured'"), ("val/captured", "captured")
+    for metric, near in wrong:
         watched = Watched(run, metric, "minimize", "best")
         watched.look()
         assert watched.values == []

@@ -105,7 +105,7 @@ def test_a_shipped_sweep_says_what_it_is_and_is_read(path):
     assert sweep.run_cap or sweep.method == "grid"
 
 
-def draws(given, n=2000):
+def draws(given, n=1000):
     """The values of trials 0 to n - 1, each drawn as a sweep draws it."""
     one, study = law("x", given), optuna.create_study()
     values = []
