@@ -120,6 +120,7 @@ def test_what_fit_does_not_take_is_found_before_a_trial(monkeypatch, capsys):
     tried = [[*options, "--data.batch_size=8"], [*options, "--data.batch_sise=8"]]
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(tried)))
     monkeypatch.setattr("sys.argv", ["probe"])
+    monkeypatch.delitem(sys.modules, "lightning_gans.__main__")  # which it runs as a program
     with pytest.raises(SystemExit) as refused:
         probe_of_options()
     assert "'batch_sise' is not accepted; did you mean 'batch_size'?" in str(refused.value)
