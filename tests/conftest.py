@@ -1,6 +1,7 @@
 """Shared fixtures: the command line as a user types it, in a folder of its own."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,11 @@ def seed() -> None:
 def cache(tmp_path_factory) -> None:
     """Classifiers are trained once for all tests, and never in the user's cache."""
     os.environ["LIGHTNING_GANS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+def label(value: object) -> str:
+    """``str`` of a test's parameter without addresses: the same in every worker."""
+    return re.sub(r"<function (\w+) at \w+>", r"\1", str(value))
 
 
 @dataclass
