@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
-from lightning_gans.errors import Interrupted
+from lightning_gans.errors import InputError, Interrupted
 from lightning_gans.sweeps.queue import Queue
 from lightning_gans.sweeps.record import views, write_record
 from lightning_gans.sweeps.scores import NeverLogged
@@ -57,14 +58,21 @@ class Engine:
 
         Raises:
             Interrupted: A signal asked to stop; what ran is saved and waits to go on.
-            InputError: A run has ended without the metric of the sweep.
+            InputError: A run has ended without the metric of the sweep, or the storage is lost.
         """
         with self._listening():
             try:
-                while self._asked is None and self._step():
-                    time.sleep(_BETWEEN_LOOKS)
-            finally:
-                self._break_off()
+                try:
+                    while self._asked is None and self._step():
+                        time.sleep(_BETWEEN_LOOKS)
+                finally:
+                    self._break_off()
+            except StorageInternalError as error:
+                self._save_without_storage()
+                reason = " ".join(str(error.__cause__ or error).split())
+                raise InputError(
+                    f"the storage is lost: {reason}\nwhat ran has been saved; --resume goes on"
+                ) from error
         if self._asked is not None:
             raise Interrupted(
                 f"stopped by {self._asked.name}; what ran has been saved, and "
@@ -135,6 +143,13 @@ class Engine:
         self._asked = first
         self._queue.fill()
         self._show(now=True)
+
+    def _save_without_storage(self) -> None:
+        """Let what runs save and end; whoever goes on finds it without a worker."""
+        for running in self._running.values():
+            running.break_off()
+            running.wait()
+        self._running.clear()
 
     @contextmanager
     def _listening(self) -> Iterator[None]:

@@ -115,6 +115,7 @@ def _work(
         display = Display(sweep, jobs)
         engine = Engine(plan, queue, worker, places(jobs, gpus, options.gpus_per_trial), display)
         trials = engine.work()
+        display.clear()
     finally:
         worker.leave()
     _tell(sweep, trials, folder)

@@ -74,6 +74,13 @@ class Display:
             self._out.flush()
             self._drawn = len(lines)
 
+    def clear(self) -> None:
+        """Take the table away."""
+        if self._drawn:
+            self._out.write(f"\033[{self._drawn}A\033[J")
+            self._out.flush()
+            self._drawn = 0
+
     def progress(self, trials: list[dict[str, Any]]) -> str:
         """How many have ended, how long the rest may take, and the best so far."""
         ended = [trial for trial in trials if trial["state"] in _ENDED]

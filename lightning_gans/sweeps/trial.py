@@ -138,6 +138,11 @@ class Running:
         self._breaking_off = True
         self._signal(signal_number)
 
+    def wait(self) -> None:
+        """Until the run has ended."""
+        if self._process:
+            self._process.wait()
+
     def kill(self) -> None:
         """End the run at once, with all its processes."""
         with contextlib.suppress(ProcessLookupError):
