@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from optuna.exceptions import StorageInternalError
@@ -138,7 +138,8 @@ class Engine:
             if self._asked and time.monotonic() - asked_at > _SECONDS_OF_PATIENCE:
                 for running in self._running.values():
                     running.kill()
-            self._collect()
+            with suppress(NeverLogged):  # it has been said, or will be by whoever goes on
+                self._collect()
             time.sleep(_BETWEEN_LOOKS)
         self._asked = first
         self._queue.fill()

@@ -99,6 +99,8 @@ def _work(
         storage = open_storage(options.storage, folder)
         study = begun(storage, folder.name, definition, options.resume)
     if study is None:
+        if any(folder.glob("trial_*")):
+            raise InputError(f"{folder} holds trials of another sweep; --name starts a new one")
         probe(sweep, more)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -124,6 +124,8 @@ class Running:
             except InputError as error:
                 return End(TrialState.FAIL, {"message": str(error)} | self._runs())
             if len(self._scores) < self._plan.seeds:
+                if self._breaking_off:
+                    return End(TrialState.FAIL, {})
                 self._next()
                 return None
             return End(TrialState.COMPLETE, over_seeds(self._scores) | self._runs())

@@ -198,6 +198,46 @@ def test_places_share_out_cores_and_gpus(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--trials=0"], "--trials is 0; it must be at least 1"),
+        (["--gpus=0,1,2", "--gpus_per_trial=2"], "--gpus 0,1,2 cannot be shared out by 2"),
+        (["--name=a/b"], "--name 'a/b' must be a plain name"),
+        (["--job=2"], "unrecognized arguments: --job=2"),
+        (["--storage=postgresql://a:secret@127.0.0.1:1/x"], "a:***@127.0.0.1:1/x cannot be used"),
+        ([], "runs/sweeps/tiny holds trials of another sweep; --name starts a new one"),
+    ],
+)
+def test_options_that_cannot_be_used_are_named(options, message, written, lightning):
+    path = written([8])
+    Path("runs/sweeps/tiny/trial_0").mkdir(parents=True)
+    answer = lightning("sweep", str(path), *options)
+    assert answer.code == 2 and message in answer.err
+    assert answer.err.startswith("error: ") and "secret" not in answer.err
+
+
+def test_a_random_sweep_needs_an_end_and_seeds_of_its_own_no_other(written, lightning):
+    answer = lightning("sweep", str(written([8], method="random")))
+    assert answer.code == 2 and "random has no end; give it run_cap" in answer.err
+    path = written([8], parameters={"data.seed": {"values": [1, 2]}})
+    answer = lightning("sweep", str(path), "--seeds=3")
+    assert answer.code == 2 and "data.seed is a parameter of the sweep" in answer.err
+
+
+def test_lightning_sweep_helps_without_torch():
+    code = (
+        "import sys\n"
+        "from lightning_gans.__main__ import main\n"
+        "try: main(['sweep', '--help'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'optuna', 'lightning'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--gpus_per_trial" in done.stdout
+
+
+@pytest.mark.parametrize(
     "command, message",
     [
         (["python", "train.py", "${args}"], "must run `lightning fit`, not 'python train.py"),

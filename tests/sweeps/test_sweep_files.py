@@ -12,7 +12,7 @@ from lightning_gans.errors import InputError
 from lightning_gans.sweeps.queue import sampler
 from lightning_gans.sweeps.schema import read_sweep
 from lightning_gans.sweeps.space import grid, law
-from lightning_gans.sweeps.stopping import Bands, bands
+from lightning_gans.sweeps.stopping import Bands, bands, pruner
 from tests.conftest import ROOT
 
 GOOD = {
@@ -241,6 +241,21 @@ def test_bands_stop_whom_wandb_stops():
     recovered = [*histories[:1], [10, 10, 5], *histories[2:]]
     assert stopped(settings, "minimize", recovered) == [0, 1]
     assert stopped({**settings, "strict": False}, "minimize", recovered) == [0]
+
+
+def test_the_command_lines_rule_wins(written):
+    hyperband = {"early_terminate": {"type": "hyperband", "min_iter": 1}}
+    kinds = {
+        rule: [
+            type(pruner(read_sweep(written(**given)), rule)).__name__ for given in ({}, hyperband)
+        ]
+        for rule in (None, "median", "none")
+    }
+    assert kinds == {
+        None: ["NopPruner", "Bands"],
+        "median": ["MedianPruner", "MedianPruner"],
+        "none": ["NopPruner", "NopPruner"],
+    }
 
 
 def test_bands_are_wandbs():
