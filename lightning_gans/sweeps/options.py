@@ -118,6 +118,10 @@ def _work(
         engine = Engine(plan, queue, worker, places(jobs, gpus, options.gpus_per_trial), display)
         trials = engine.work()
         display.clear()
+    except OSError as error:  # a full disk, a folder taken away
+        raise InputError(
+            f"{error.filename or folder}: {error.strerror}; --resume goes on when that is mended"
+        ) from error
     finally:
         worker.leave()
     _tell(sweep, trials, folder)
