@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -65,16 +66,14 @@ while True:
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
+def postgres():
     """The address of a database on a server that is started for these tests."""
     if POSTGRES is None:
         pytest.skip("no PostgreSQL here; `apt-get install postgresql` brings it")
-    folder = tmp_path_factory.mktemp("postgres")
+    folder = Path(tempfile.mkdtemp())  # where another user may go, unlike pytest's folders
     as_user = []
     if os.getuid() == 0:  # its server refuses to be root
         shutil.chown(folder, "postgres")
-        for parent in folder.parents[:2]:
-            parent.chmod(0o755)
         as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -90,6 +89,7 @@ def postgres(tmp_path_factory):
     run("createdb", "-h", "127.0.0.1", "-p", port, "-U", "lightning", "sweeps")
     yield f"postgresql://lightning@127.0.0.1:{port}/sweeps"
     run("pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
