@@ -87,7 +87,8 @@ def main() -> None:
         hand, sweep = (statistics.median(pair[i] for pair in side) for side in (hands, sweeps))
         more = statistics.median(s[i] - h[i] for h, s in zip(hands, sweeps, strict=True))
         print(f"{name}: {hand:.2f} by hand, {sweep:.2f} by sweep, {more:+.2f} a trial")
-        print(f"  {3600 / hand:.0f} and {3600 / sweep:.0f} trials an hour, one at a time")
+        if name == "clock":
+            print(f"  {3600 / hand:.0f} and {3600 / sweep:.0f} trials an hour, one at a time")
     print(f"between trials: {statistics.median(gaps):.3f} s, at most {max(gaps):.3f} s")
 
 
