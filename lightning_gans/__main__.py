@@ -76,13 +76,10 @@ def _dispatch(args: list[str]) -> int:
 
         run(args)
     else:
-        from difflib import get_close_matches
-
-        from lightning_gans.errors import InputError
+        from lightning_gans.errors import InputError, meant
 
         names = (*_LIGHTNING, "sample", "evaluate", "list")
-        near = get_close_matches(command, names, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = meant(command, names)
         raise InputError(f"there is no command {command!r}, only {', '.join(names)}{hint}")
     return 0
 
