@@ -158,6 +158,7 @@ def broken(self, n, generator=None):
     return torch.full((n, 1, 32, 32), math.nan)
 
 
+@pytest.mark.filterwarnings("always:.* samples are not finite")
 @pytest.mark.parametrize("n", ["null", "500"])
 def test_samples_that_are_not_numbers_stop_nothing(lightning, monkeypatch, n):
     from lightning_gans.models.latent import LatentGame
@@ -165,6 +166,8 @@ def test_samples_that_are_not_numbers_stop_nothing(lightning, monkeypatch, n):
     monkeypatch.setattr(LatentGame, "sample", broken)
     answer = lightning(*FIT, f"--quality.n={n}")
     assert answer.code == 0, answer.err
+    told = int(n) if n != "null" else 360
+    assert f"warning: {told} of {told} samples are not finite: left out" in answer.err
     assert all(v["value"] is None for v in rows_of("runs/dcgan/version_0")[0]["metrics"].values())
 
 
