@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["Diverged", "InputError", "Interrupted", "meant"]
+__all__ = ["Diverged", "InputError", "Interrupted", "meant", "nearest"]
 
 
-def meant(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """The end of a message: which known name may have been meant; empty if none is near.
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that is most like what was typed, whatever the case; None if none is near.
 
     Args:
         name: What was typed.
@@ -16,7 +16,13 @@ def meant(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """
     lower = {one.lower(): one for one in known}
     near = get_close_matches(name.lower(), lower, 1, cutoff)
-    return f"; did you mean {lower[near[0]]!r}?" if near else ""
+    return lower[near[0]] if near else None
+
+
+def meant(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The end of a message: which name may have been meant (`nearest`); empty if none is near."""
+    near = nearest(name, known, cutoff)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 class InputError(ValueError):
