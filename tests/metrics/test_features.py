@@ -55,6 +55,10 @@ def test_points_have_no_extractor_but_themselves():
     assert Flat((3, 4, 4)).metrics["frechet"] == "fd_pixels"
     events = images(3, 3, 4)
     assert torch.equal(extractor(events[:, 0, 0, :2]).values, events[:, 0, 0, :2])
+    # Images are seen as a file holds them: one of 256 greys, the nearest one.
+    pixels = Flat((3, 4, 4))(events).values
+    assert (pixels - events.flatten(1)).abs().max() == pytest.approx(1 / 255, rel=0.05)
+    torch.testing.assert_close((pixels + 1) * 127.5, ((pixels + 1) * 127.5).round())
 
 
 @pytest.fixture(scope="module")
