@@ -4,12 +4,14 @@ import argparse
 import secrets
 import socket
 import sys
+import threading
 from pathlib import Path
 from typing import NoReturn
 
 from lightning_gans.dashboard.guard import is_loopback
 from lightning_gans.dashboard.watch import Watch
 from lightning_gans.errors import InputError
+from lightning_gans.runs.reading import find_runs
 
 __all__ = ["run"]
 
@@ -86,16 +88,17 @@ def run(args: list[str]) -> None:
     """
     options = _options(args)
     root = _folder(options.folder)
-    watch = Watch(root)
-    watch.look()
-    if not watch.newest() and not (root / "sweeps").is_dir() and any(root.iterdir()):
+    there = next(find_runs(root), None) is not None
+    if not there and any(root.iterdir()) and not (root / "sweeps").is_dir():
         raise InputError(
             f"{options.folder} holds no runs (<experiment>/version_<n>/config.yaml); "
             "lightning dashboard takes the folder of all runs, usually runs/"
         )
+    watch = Watch(root)
     if options.export:
         from lightning_gans.dashboard.export import chosen, export
 
+        watch.look()
         runs, path = chosen(watch, options.runs, options.newest), Path(options.export)
         size = export(watch, runs, path)
         left = len(watch.newest()) - len(runs)
@@ -106,10 +109,6 @@ def run(args: list[str]) -> None:
 
 
 def _serve(watch: Watch, options: argparse.Namespace) -> None:
-    import uvicorn
-
-    from lightning_gans.dashboard.server import application
-
     token = options.token
     if token is None and not is_loopback(options.host):
         token = secrets.token_urlsafe(24)
@@ -117,6 +116,12 @@ def _serve(watch: Watch, options: argparse.Namespace) -> None:
         raise InputError("--token must have at least 8 characters")
     listening = _listen(options.host, options.port)
     port = listening.getsockname()[1]
+    # The runs are read while the server is loaded; the first request waits for them.
+    threading.Thread(target=watch.look, daemon=True).start()
+    import uvicorn
+
+    from lightning_gans.dashboard.server import application
+
     host = f"[{options.host}]" if ":" in options.host else options.host
     app = application(watch, options.host, port, token)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False))

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from lightning_gans.dashboard.assets import MODULES, PAGE, START, import_map, index, plotly
 from lightning_gans.dashboard.guard import Guard, inside, policy
 from lightning_gans.dashboard.summary import curves, details
-from lightning_gans.dashboard.sweeps import importance, sweep, sweeps
+from lightning_gans.dashboard.sweeps import complete, importance, sweep, sweeps
 from lightning_gans.dashboard.watch import Watch
 
 __all__ = ["answer", "application"]
@@ -46,8 +46,10 @@ def answer(watch: Watch, question: str) -> tuple[str, Callable[[], Any]] | None:
     if kind in ("sweep", "importance"):
         if (content := sweep(watch.root, name)) is None:
             return None
-        tell = importance if kind == "importance" else lambda content: content
-        return _mark(content), lambda: tell(content)
+        if kind == "sweep":
+            return _mark(content), lambda: content
+        # It takes a second, and says nothing new before another trial is complete.
+        return _mark(complete(content)), lambda: importance(content)
     return None
 
 

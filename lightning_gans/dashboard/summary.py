@@ -156,7 +156,9 @@ def details(run: Path, name: str) -> dict[str, Any]:
         name: The run, as it is called on the page.
     """
     sittings = read_json(run / "run.json").get("sittings", [])
-    folder = shlex.quote(str(run))
+    # As typed beside the folder of all runs: where that lies is nobody's business.
+    root = run.parents[name.count("/")].name
+    folder = shlex.quote(f"{root}/{name}")
     return {
         "config": yaml.safe_dump(read_config(run), sort_keys=False, allow_unicode=True),
         "sittings": [
@@ -164,7 +166,7 @@ def details(run: Path, name: str) -> dict[str, Any]:
             for sitting in sittings
         ],
         "again": f"lightning fit --config {folder}/config.yaml",
-        "sample": f"lightning sample --ckpt_path {folder}/checkpoints/final.ckpt -n 64 --out grid.png",
+        "sample": f"lightning sample --ckpt_path {folder}/checkpoints/final.ckpt -n 64 --out x.png",
         "warnings": read_records(run / "warnings.jsonl"),
         "numbers": [row for kind in _EVALUATIONS for row in _numbers(run, kind)],
         "pictures": _pictures(run, name),

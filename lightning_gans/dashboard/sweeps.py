@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning_gans.runs.reading import read_json
 
-__all__ = ["importance", "sweep", "sweeps"]
+__all__ = ["complete", "importance", "sweep", "sweeps"]
 
 _FEWEST_FOR_A_FOREST = 20
 _FEWEST = 5
@@ -43,6 +43,15 @@ def sweep(root: Path, name: str) -> dict[str, Any] | None:
     return content
 
 
+def complete(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The trials of a sweep that have their value."""
+    return [
+        trial
+        for trial in content.get("trials", [])
+        if trial.get("state") == "complete" and isinstance(trial.get("value"), int | float)
+    ]
+
+
 def importance(content: dict[str, Any]) -> dict[str, Any]:
     """How much each parameter matters to the objective.
 
@@ -56,11 +65,7 @@ def importance(content: dict[str, Any]) -> dict[str, Any]:
         ``method`` in words, ``explained`` variance of trials that were not learned from (None
         without a forest), ``parameters``: name to importance; none if there are too few trials.
     """
-    done = [
-        trial
-        for trial in content.get("trials", [])
-        if trial.get("state") == "complete" and isinstance(trial.get("value"), int | float)
-    ]
+    done = complete(content)
     varied = [
         name
         for name in sorted({key for trial in done for key in trial["parameters"]})
@@ -127,11 +132,11 @@ def _by_forest(inputs, target) -> tuple[float, list[float]]:
 
     scores, drops = [], []
     for learned, held_out in KFold(_FOLDS, shuffle=True, random_state=0).split(inputs):
-        forest = RandomForestRegressor(100, random_state=0).fit(inputs[learned], target[learned])
+        forest = RandomForestRegressor(50, random_state=0).fit(inputs[learned], target[learned])
         scores.append(forest.score(inputs[held_out], target[held_out]))
         drops.append(
             permutation_importance(
-                forest, inputs[held_out], target[held_out], n_repeats=10, random_state=0
+                forest, inputs[held_out], target[held_out], n_repeats=5, random_state=0
             ).importances_mean
         )
     return float(np.mean(scores)), np.maximum(np.mean(drops, 0), 0).tolist()

@@ -48,13 +48,14 @@ class Watch:
                 self._at = time.monotonic()
 
     def _scan(self) -> None:
-        found = {run.relative_to(self.root).as_posix(): run for run in find_runs(self.root)}
+        found = {
+            run.relative_to(self.root).as_posix(): (run, sign)
+            for run in find_runs(self.root)
+            if (sign := signature(run))
+        }
         new: dict[str, tuple[Signature, dict[str, Any]]] = {}
-        for name, run in found.items():
+        for name, (run, sign) in found.items():
             before = self._seen.get(name)
-            sign = signature(run)
-            if not sign:
-                continue
             # A run that falls silent changes without a file being written.
             silent = before and before[1]["status"] == "running"
             if before is None or before[0] != sign or silent:

@@ -49,7 +49,7 @@ function show(changed = null) {
   }
   panel.setAttribute("aria-labelledby", `tab-${tab}`);
   if (panel.firstElementChild !== tabs[tab].element) fill(panel, tabs[tab].element);
-  const ofTable = ["sel", "filter", "status", "sort", "cols", "view"];
+  const ofTable = ["sel", "filter", "status", "sort", "cols", "view", "seeds"];
   if (!changed || ofTable.some((key) => changed.has(key))) pane.draw();
   const onlyTable = changed && [...changed].every((key) => ["filter", "status", "sort", "cols"].includes(key));
   if (!onlyTable) return tabs[tab].draw();

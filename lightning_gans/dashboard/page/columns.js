@@ -23,7 +23,7 @@ export function usual() {
   const liked = metrics.filter((metric) => rank(metric) >= 0).sort((a, b) => seen(b) - seen(a) || rank(a) - rank(b));
   const rest = metrics.filter((metric) => metric.goal !== null && rank(metric) < 0 && !metric.name.startsWith("gradients/")).sort((a, b) => seen(b) - seen(a));
   const three = [...liked, ...rest].slice(0, 3).map((metric) => `${rank(metric) < 0 ? "last" : "best"}:${metric.name}`);
-  return ["name", "status", "started", "seconds", "samples", ...three];
+  return ["name", "status", ...three, "samples", "seconds", "started"];
 }
 
 /** The columns that are shown now. */

@@ -36,7 +36,8 @@ export function curvesTab() {
     const answers = new Map(await Promise.all(chosen.map(async ({ id }) => [id, await ask(`curves/${id}`)])));
     if (mine !== round) return; // asked again meanwhile
     const { there, shown } = offered(chosen);
-    if (!tools.contains(document.activeElement) || !tools.children.length) fill(tools, controls(there, shown));
+    const busy = tools.contains(document.activeElement) || tools.querySelector("details[open]");
+    if (!busy || !tools.children.length) fill(tools, controls(there, shown));
     const groups = get("seeds") ? grouped(chosen) : chosen.map((each) => ({ name: each.id, slot: each.slot, runs: [each] }));
     fill(key, legend(groups));
     for (const [name, panel] of kept) if (!shown.some((metric) => metric.name === name)) { discard(panel.chart); panel.element.remove(); kept.delete(name); }
@@ -85,8 +86,12 @@ function controls(there, shown) {
     labelled("Mean over seeds", h("input", {
       type: "checkbox", checked: get("seeds") === "1", onchange: (event) => { bands.disabled = !event.target.checked; set({ seeds: event.target.checked ? 1 : null }); },
     })),
-    labelled("Band", bands), zoom("from", "From"), zoom("to", "to"),
-    h("button", { type: "button", onclick: () => set({ from: null, to: null }) }, "Whole range"),
+    labelled("Band", bands),
+    h("details", { class: "menu" }, h("summary", null, get("from") || get("to") ? "Zoomed" : "Zoom"), h("div", { class: "choices" },
+      h("p", { class: "soft" }, "Drag across a panel, or give the range:"),
+      h("div", { class: "row" }, zoom("from", "From"), zoom("to", "to")),
+      h("button", { type: "button", onclick: () => set({ from: null, to: null }) }, "Whole range"))),
+    get("from") || get("to") ? h("button", { type: "button", onclick: () => set({ from: null, to: null }) }, "Whole range") : null,
   ];
 }
 

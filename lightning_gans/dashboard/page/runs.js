@@ -6,6 +6,7 @@ import { available, column, filtered, shown, usual } from "page/columns.js";
 import { get, list, selected, set, toggle } from "page/state.js";
 import { replace, table } from "page/table.js";
 import { swatch } from "page/palette.js";
+import { grouped } from "page/series.js";
 
 const MOST = 28; // as many as there are looks
 let last = null;
@@ -16,7 +17,7 @@ export function runsPane() {
   const told = h("p", { class: "told", role: "status" });
   const chooser = h("div", { class: "choices" });
   const filter = h("input", {
-    type: "search", value: get("filter"), placeholder: "ring lr=0.001 fd_digits<20", "aria-describedby": "filter-help",
+    type: "search", value: get("filter"), placeholder: "ring lr<0.001", "aria-describedby": "filter-help",
     oninput: (event) => set({ filter: event.target.value }),
   });
   const states = [["", "any status"], ...["running", "finished", "stopped", "failed"].map((name) => [name, name])];
@@ -29,7 +30,7 @@ export function runsPane() {
     told, holder);
   function draw() {
     const rows = filtered();
-    const slots = new Map(selected().map(({ id, slot }) => [id, slot]));
+    const slots = looks();
     const columns = [selection(rows, slots), ...shown()];
     const sort = get("sort", "-started");
     replace(holder, table({
@@ -42,6 +43,13 @@ export function runsPane() {
     if (!chooser.contains(document.activeElement)) fill(chooser, choices());
   }
   return { element, draw };
+}
+
+/** Selected runs with the slots whose look they have: runs of one group share that of its first. */
+function looks() {
+  const chosen = selected().map((each) => ({ ...each, run: runs.get(each.id) }));
+  if (!get("seeds")) return new Map(chosen.map(({ id, slot }) => [id, slot]));
+  return new Map(grouped(chosen.filter(({ run }) => run)).flatMap((group) => group.runs.map(({ id }) => [id, group.slot])));
 }
 
 function press(event, run, slots) {

@@ -60,7 +60,7 @@ export function selected() {
 
 /** Select or deselect a run. */
 export function toggle(id, on) {
-  const slots = list("sel");
+  const slots = list("sel").map((slot) => (slot === "-" ? "" : slot)); // "-" is: none, on purpose
   const place = slots.indexOf(id);
   if (on && place < 0) {
     const empty = slots.findIndex((slot) => !slot);
