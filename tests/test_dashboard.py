@@ -62,7 +62,7 @@ def served(root: Path, host: str = "127.0.0.1", token: str | None = None):
     def ask(path: str, method: str = "GET", **headers: str):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         headers.setdefault("Host", f"127.0.0.1:{port}")
-        connection.putrequest(method, path, skip_host=True)
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for key, value in headers.items():
             connection.putheader(key.replace("_", "-"), value)
         connection.endheaders()

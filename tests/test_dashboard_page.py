@@ -159,7 +159,9 @@ def test_the_table_sorts_filters_and_chooses_columns(page, address, root):
     assert page.runs() == ["other/version_0"] and "failed" in page.texts(".runs tbody td")[1]
     page.give(".runs select", "")
     # A setting as a column: it differs from what most runs have in two of them.
-    page.js("location.hash += '&cols=name|set:model.generator_optimizer.lr|last:' + arguments[0]", LOSS)
+    page.js(
+        "location.hash += '&cols=name|set:model.generator_optimizer.lr|last:' + arguments[0]", LOSS
+    )
     page.until("return document.querySelectorAll('.runs thead th').length === 4")
     page.js("document.querySelector(`[data-sort='last:train/generator_loss']`).click()")
     last = {path: curves(root / path)["columns"][LOSS]["y"][-1] for path in page.runs()}
@@ -174,11 +176,15 @@ def test_curves_are_the_numbers_of_the_files(page, address, root):
     first = MetricsFile(root / "ring/version_0/metrics.csv").series("samples_seen", LOSS)
     trace = page.traces(LOSS)[0]
     assert trace["name"] == "ring/version_0" and (trace["x"], trace["y"]) == first
-    label = page.js("return document.querySelector(`[data-metric='train/generator_loss'] .chart`).ariaLabel")
+    label = page.js(
+        "return document.querySelector(`[data-metric='train/generator_loss'] .chart`).ariaLabel"
+    )
     assert "train/generator_loss over samples seen: ring/version_0 ends at" in label
     # Smoothing keeps the values as they are, pale, and adds their average.
     page.give("#smoothing", "0.5")
-    page.until("return document.querySelector(`[data-metric='train/generator_loss'] .chart`).data.length === 6")
+    page.until(
+        "return document.querySelector(`[data-metric='train/generator_loss'] .chart`).data.length === 6"
+    )
     pale, smooth = page.traces(LOSS)[:2]
     assert pale["y"] == first[1]
     sums, mass = 0.0, 0.0
@@ -186,12 +192,21 @@ def test_curves_are_the_numbers_of_the_files(page, address, root):
         sums, mass = 0.5 * sums + 0.5 * value, 0.5 * mass + 0.5
         assert shown == pytest.approx(sums / mass, rel=1e-12)
     # One curve for the seeds of one config, with the interval of their mean.
-    page.js("location.hash = '#sel=ring/version_0|ring/version_1|ring/version_2&seeds=1&band=interval'")
-    page.until("return document.querySelector(`[data-metric='train/generator_loss'] .chart`).data.length === 2")
+    page.js(
+        "location.hash = '#sel=ring/version_0|ring/version_1|ring/version_2&seeds=1&band=interval'"
+    )
+    page.until(
+        "return document.querySelector(`[data-metric='train/generator_loss'] .chart`).data.length === 2"
+    )
     band, mean = page.traces(LOSS)
-    ends = [MetricsFile(root / f"ring/version_{i}/metrics.csv").series("step", LOSS)[1][-1] for i in range(3)]
+    ends = [
+        MetricsFile(root / f"ring/version_{i}/metrics.csv").series("step", LOSS)[1][-1]
+        for i in range(3)
+    ]
     half = 4.303 * statistics.stdev(ends) / 3**0.5
-    assert mean["name"].startswith("mean of 3") and mean["y"][-1] == pytest.approx(statistics.mean(ends))
+    assert mean["name"].startswith("mean of 3") and mean["y"][-1] == pytest.approx(
+        statistics.mean(ends)
+    )
     assert band["y"][len(mean["y"]) - 1] == pytest.approx(statistics.mean(ends) + half, rel=1e-6)
     assert "95 % interval of the mean" in "".join(page.texts(".key"))
     assert not page.complaints()
@@ -205,7 +220,9 @@ def test_pictures_follow_the_slider(page, address):
     for src, alt, width in page.js(images):
         assert width == 24 and "after" in alt and "training samples" in alt and "/samples/" in src
     page.give("#moment", 0)
-    page.until("return document.querySelector('figure img').src.includes('epoch_00001_samples_000006666')")
+    page.until(
+        "return document.querySelector('figure img').src.includes('epoch_00001_samples_000006666')"
+    )
     # Of a run with another rhythm the last picture before that moment, or its first.
     assert "other/version_0/samples/epoch_00001" in page.js(images)[1][0]
     page.give("#moment", 2)
@@ -222,7 +239,9 @@ def test_a_run_and_its_differences(page, address, root):
     assert "0.88 to 0.92" in text and "0.9889" in text and "lr: 0.01" in text
     page.js("location.hash = '#tab=differences&sel=ring/version_0|ring/version_1|other/version_0'")
     page.until("return document.querySelectorAll('.differences tbody tr').length")
-    rows = dict(zip(page.texts(".differences tbody th"), page.texts(".differences tbody tr"), strict=True))
+    rows = dict(
+        zip(page.texts(".differences tbody th"), page.texts(".differences tbody tr"), strict=True)
+    )
     assert set(rows) == {"seed_everything", "data.seed", "model.generator_optimizer.lr"}
     assert page.texts(".differences td.differs") == ["1", "0.01", "1"]
     assert not page.complaints()
@@ -235,7 +254,9 @@ def test_the_sweep_view(page, address):
     assert len(page.texts("path.trial")) == 7
     assert "Spearman" in "".join(page.texts(".sweeps .soft"))
     assert page.texts(".bars tbody th")
-    values = [float(text) for text in page.texts(".sweeps [data-trial] td:nth-child(3)") if text != "–"]
+    values = [
+        float(text) for text in page.texts(".sweeps [data-trial] td:nth-child(3)") if text != "–"
+    ]
     assert values == sorted(values)
     page.press(".sweeps [data-trial] td:last-child a")
     page.until("return document.querySelectorAll('.runs tr.selected').length === 1")
@@ -284,7 +305,11 @@ def test_all_text_has_enough_contrast(page, address, dark):
     """WCAG 2.2 AA: 4.5 : 1 for text of this size."""
     scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
-    for hash_ in ("#tab=run&run=other/version_0", "#sel=ring/version_0|other/version_0", "#view=sweeps"):
+    for hash_ in (
+        "#tab=run&run=other/version_0",
+        "#sel=ring/version_0|other/version_0",
+        "#view=sweeps",
+    ):
         page.open(address + hash_).until("return document.querySelectorAll('h2, h3').length > 1")
         low = page.js(CONTRAST)
         assert not low, low
@@ -319,13 +344,17 @@ def test_no_request_leaves_the_machine(page, address):
     page.until("return document.querySelectorAll('.chart .main-svg').length > 2")
     for tab in ("pictures", "differences", "run"):
         page.press(f"#tab-{tab}")
-        page.until("return document.querySelector('#tabpanel .hint, #tabpanel img, #tabpanel td, h2')")
+        page.until(
+            "return document.querySelector('#tabpanel .hint, #tabpanel img, #tabpanel td, h2')"
+        )
     page.js("location.hash = '#view=sweeps'")
     page.until("return document.querySelectorAll('.sweeps .chart .main-svg').length >= 4")
     asked = page.requests()
     assert any(url.endswith("/plotly.js") for url in asked)
     own = urlsplit(address).netloc
-    others = [u for u in asked if urlsplit(u).netloc != own and not u.startswith(("data:", "blob:"))]
+    others = [
+        u for u in asked if urlsplit(u).netloc != own and not u.startswith(("data:", "blob:"))
+    ]
     assert not others and not page.complaints()
 
 
@@ -339,7 +368,9 @@ def test_an_export_works_from_a_file_alone(page, root, tmp_path):
     first = MetricsFile(root / "ring/version_0/metrics.csv").series("samples_seen", LOSS)
     assert (page.traces(LOSS)[0]["x"], page.traces(LOSS)[0]["y"]) == first
     page.press("#tab-pictures")
-    page.until("return [...document.querySelectorAll('figure img')].filter((i) => i.naturalWidth === 24).length === 2")
+    page.until(
+        "return [...document.querySelectorAll('figure img')].filter((i) => i.naturalWidth === 24).length === 2"
+    )
     page.js("location.hash = '#view=sweeps'")
     page.until("return document.querySelectorAll('.sweeps [data-trial]').length === 8")
     page.until("return document.querySelectorAll('.sweeps .chart .main-svg').length >= 4")

@@ -14,14 +14,13 @@ from lightning_gans.paths import CONFIGS
 from lightning_gans.runs import Records, Sittings, Times, badness, goal, masked
 from lightning_gans.runs.reading import (
     find_runs,
-    flat,
-    read_config,
     read_records,
     read_seconds,
     read_series,
     signature,
     status_of,
 )
+from lightning_gans.runs.settings import flat, read_config, read_settings
 from tests.conftest import TINY_IMAGES
 from tests.run_folders import RING, make_run
 
@@ -144,9 +143,34 @@ def test_runs_are_found_wherever_they_lie_and_by_no_link(tmp_path):
 
 
 @pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.stem)
-def test_a_config_read_part_by_part_is_the_whole(file, tmp_path):
-    (tmp_path / "config.yaml").write_text(file.read_text())
-    assert read_config(tmp_path) == masked(yaml.safe_load(file.read_text()))
+def test_settings_read_line_by_line_are_the_whole(file, tmp_path):
+    """As people write them, and as a run writes them."""
+    whole = yaml.safe_load(file.read_text())
+    for text in (file.read_text(), yaml.safe_dump(whole, sort_keys=False)):
+        (tmp_path / "config.yaml").write_text(text)
+        assert read_config(tmp_path) == masked(whole)
+        assert read_settings(tmp_path) == flat(masked(whole)) and len(read_settings(tmp_path)) > 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &x [1, 2]\nb: *x\n",
+        "a:\n  plain text\n  on two lines\n",
+        "a: |\n  b: 1\n  c: 2\nd: 'x\n\n  y'\n",
+        'a:\n  "quoted": 1\n  b: 2\n',
+        "token:\n  a: s3cret\nm:\n  n:\n    api_key: s3cret\n    l:\n    - password: s3cret\n",
+        "m:\n  class_path: a.b.C\n  init_args:\n    # said so\n    x: {y: [1, {z: 2}]}\n\n    w: 1e-3",
+        "- a\n- b\n",
+        "a: [1\n",
+        "a: 1\na: 2\n",
+        "",
+    ],
+)
+def test_settings_of_odd_files_are_the_same_too(text, tmp_path):
+    (tmp_path / "config.yaml").write_text(text)
+    assert read_settings(tmp_path) == flat(read_config(tmp_path))
+    assert "s3cret" not in str(read_settings(tmp_path))
 
 
 def test_settings_have_the_names_of_the_command_line():
@@ -193,7 +217,13 @@ def test_series_are_the_numbers_that_were_written(tmp_path):
         ([], True, 9e9, 0, "finished"),
         ([], False, 9e9, 0, "stopped"),
         # Gone on with after its end: what began later than final.ckpt was written counts.
-        ([{"outcome": "finished"}, {"started": "2001-09-09T01:50:00+00:00"}], True, 5, 0, "running"),
+        (
+            [{"outcome": "finished"}, {"started": "2001-09-09T01:50:00+00:00"}],
+            True,
+            5,
+            0,
+            "running",
+        ),
     ],
 )
 def test_what_became_of_a_run(sittings, final, age, gap, name):

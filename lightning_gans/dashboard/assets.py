@@ -47,7 +47,13 @@ def index(style: str, scripts: str, modules: str, title: str) -> str:
         title: The folder's name.
     """
     text = (PAGE / "index.html").read_text()
-    filled = {"STYLE": style, "SCRIPTS": scripts, "MODULES": modules, "START": START, "TITLE": title}
+    filled = {
+        "STYLE": style,
+        "SCRIPTS": scripts,
+        "MODULES": modules,
+        "START": START,
+        "TITLE": title,
+    }
     for name, content in filled.items():
         text = text.replace(f"<!--{name}-->", content)
     return text

@@ -126,7 +126,9 @@ def _serve(watch: Watch, options: argparse.Namespace) -> None:
     app = application(watch, options.host, port, token)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False))
     secret = f"?token={token}" if token else ""
-    print(f"dashboard of {watch.root}: http://{host}:{port}/{secret}   (Ctrl-C ends it)", flush=True)
+    print(
+        f"dashboard of {watch.root}: http://{host}:{port}/{secret}   (Ctrl-C ends it)", flush=True
+    )
     if token and not is_loopback(options.host):
         print("anyone with this address can look; it is not encrypted", file=sys.stderr)
     try:

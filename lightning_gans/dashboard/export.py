@@ -22,7 +22,7 @@ __all__ = ["chosen", "export"]
 _POINTS = 300
 _FRAMES = 8
 _POLICY = (
-    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
     "style-src 'unsafe-inline'; script-src 'unsafe-inline' data: blob:\">"
 )
 """Nothing that the file holds can ask anyone for anything."""
@@ -74,7 +74,9 @@ def export(watch: Watch, runs: list[str], path: Path) -> int:
                 files[picture["file"]] = _data(file)
         answers[f"run/{run}"] = about
         answers[f"curves/{run}"] = curves(watch.run(run), _POINTS)
-    shown = [s for s in sweeps(watch.root) if any(r.startswith(f"sweeps/{s['name']}/") for r in runs)]
+    shown = [
+        s for s in sweeps(watch.root) if any(r.startswith(f"sweeps/{s['name']}/") for r in runs)
+    ]
     answers["sweeps"] = shown
     for each in shown:
         for question in (f"sweep/{each['name']}", f"importance/{each['name']}"):

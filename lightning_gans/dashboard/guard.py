@@ -97,7 +97,9 @@ class Guard:
         await answer(scope, receive, send_guarded)
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
-        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        headers = {
+            key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
+        }
         if not self._is_named(headers.get("host", "")):
             return PlainTextResponse("this name is not the dashboard's", 421)
         if scope["method"] not in ("GET", "HEAD"):

@@ -11,11 +11,9 @@ from typing import Any
 
 import yaml
 
-from lightning_gans.runs import badness
+from lightning_gans.runs import goal
 from lightning_gans.runs.reading import (
     Signature,
-    flat,
-    read_config,
     read_json,
     read_records,
     read_seconds,
@@ -23,6 +21,7 @@ from lightning_gans.runs.reading import (
     seconds_of,
     status_of,
 )
+from lightning_gans.runs.settings import read_config, read_settings
 
 __all__ = ["curves", "details", "summary"]
 
@@ -50,7 +49,7 @@ def summary(run: Path, sign: Signature) -> dict[str, Any]:
     status = status_of(sign, sittings, time.time(), gap)
     written = sign.get("config.yaml", (0, 0))[0] / 1e9
     started = seconds_of(sittings[0]["started"]) if sittings else written or status.touched
-    config = flat(read_config(run))
+    config = read_settings(run)
     return {
         "status": status.name,
         "why": status.why,
@@ -85,10 +84,14 @@ def _group(config: dict[str, Any]) -> str:
 def _last_and_best(
     name: str, values: list[float], rows: list[int], samples: list[int]
 ) -> tuple[float, float | None, int | None]:
-    if (bad := badness(name)) is None:
+    aim = goal(name)
+    if aim is None:
         return values[-1], None, None
-    best = min(range(len(values)), key=lambda i: bad(values[i]))
-    return values[-1], values[best], samples[rows[best]]
+    if isinstance(aim, str):
+        best = min(values) if aim == "minimize" else max(values)
+    else:
+        best = min(values, key=lambda value: abs(value - aim))
+    return values[-1], best, samples[rows[values.index(best)]]
 
 
 def curves(run: Path, points: int = _POINTS) -> dict[str, Any]:

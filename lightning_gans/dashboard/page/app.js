@@ -49,8 +49,9 @@ function show(changed = null) {
   }
   panel.setAttribute("aria-labelledby", `tab-${tab}`);
   if (panel.firstElementChild !== tabs[tab].element) fill(panel, tabs[tab].element);
-  const ofTable = ["sel", "filter", "status", "sort", "cols", "view", "seeds"];
+  const ofTable = ["filter", "status", "sort", "cols", "view"];
   if (!changed || ofTable.some((key) => changed.has(key))) pane.draw();
+  else if (changed.has("sel") || changed.has("seeds")) pane.mark();
   const onlyTable = changed && [...changed].every((key) => ["filter", "status", "sort", "cols"].includes(key));
   if (!onlyTable) return tabs[tab].draw();
 }
@@ -64,7 +65,7 @@ function navigation(view) {
 function first() {
   if (list("sel").length) return;
   const newest = [...runs.values()].sort((a, b) => b.started - a.started).slice(0, 3);
-  if (newest.length) set({ sel: newest.map((run) => run.id) });
+  if (newest.length) set({ sel: newest.map((run) => run.id) }, { quietly: true });
 }
 
 async function look() {

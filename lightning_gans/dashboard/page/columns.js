@@ -68,10 +68,11 @@ function measure(id, which, metric) {
   const value = (run) => run.metrics[metric.name]?.[which === "best" ? 1 : 0];
   const all = metric.goal === null ? [] : [...runs.values()].map(value).filter((each) => typeof each === "number");
   const least = Math.min(...all.map((each) => badness(each, metric.goal)));
+  const leaders = all.filter((each) => badness(each, metric.goal) === least).length;
   return {
     id, number: true, value, title: `${family === "train" || family === "val" ? `${family}/` : ""}${short} ${sign}`, note: [which, protocol].filter(Boolean).join(" · "),
     hint: `${metric.name}, ${which} value${words && `; ${words}`}`, descending: metric.goal === "maximize",
-    mark: (run) => (all.length > 1 && typeof value(run) === "number" && badness(value(run), metric.goal) === least ? "leads" : null),
+    mark: (run) => (2 * leaders < all.length && typeof value(run) === "number" && badness(value(run), metric.goal) === least ? "leads" : null),
     cell: (run) => {
       const at = which === "best" && run.metrics[metric.name]?.[2];
       return at ? h("span", { title: `after ${count(at)} samples` }, number(value(run))) : number(value(run));
@@ -79,14 +80,15 @@ function measure(id, which, metric) {
   };
 }
 
-/** Whether a run is let through. Words must all be in its name, status, model or data; key=value, key<value and
- * key>value compare a setting (by the end of its name) or a metric's last value. */
+/** Whether a run is let through. Words must all be in its name, status, model or data, -words must not; key=value,
+ * key<value and key>value compare a setting (by the end of its name) or a metric's last value. */
 export function matcher(text) {
   const tests = text.trim().split(/\s+/).filter(Boolean).map((word) => {
     const [, key, sign, wanted] = word.match(/^([^=<>!]+)(!=|<=|>=|=|<|>)(.*)$/) ?? [];
     if (!sign) {
-      const low = word.toLowerCase();
-      return (run) => [run.id, run.status, run.config.model, run.config.data].some((each) => String(each ?? "").toLowerCase().includes(low));
+      const not = word.length > 1 && word.startsWith("-");
+      const low = word.slice(not ? 1 : 0).toLowerCase();
+      return (run) => [run.id, run.status, run.config.model, run.config.data].some((each) => String(each ?? "").toLowerCase().includes(low)) !== not;
     }
     return (run) => values(run, key).some((value) => holds(value, sign, wanted)) !== (sign === "!=");
   });

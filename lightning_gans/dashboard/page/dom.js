@@ -42,6 +42,16 @@ export function number(value) {
   return String(Number(value.toPrecision(4))).replace("-", "−");
 }
 
+/** Each name's last parts, as many as tell it from the others: model.generator_optimizer.lr is lr where it is alone. */
+export function shorten(names) {
+  const end = (name, n) => name.split(".").slice(-n).join(".");
+  return new Map(names.map((name) => {
+    let n = 1;
+    while (n < name.split(".").length && names.some((other) => other !== name && end(other, n) === end(name, n))) n += 1;
+    return [name, end(name, n)];
+  }));
+}
+
 /** Samples seen, shortly: 512 k, 1.23 M. */
 export function count(value) {
   if (value === null || value === undefined) return "–";

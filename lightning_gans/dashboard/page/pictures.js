@@ -39,6 +39,7 @@ export function picturesTab() {
   let moments = [];
   let timer = null;
   let round = 0;
+  const compared = new Set();
 
   function start() {
     if (Number(slider.value) >= moments.length - 1) set({ at: moments[0] });
@@ -71,15 +72,19 @@ export function picturesTab() {
     told.value = moments.length ? `${count(moments[place])} samples` : "–";
     slider.setAttribute("aria-valuetext", told.value);
     gallery.dataset.size = get("size", "m");
-    const figures = answers.flatMap(({ id, slot, pictures }) => shown(pictures[kind] ?? [], moments[place]).map((picture) => ({ id, slot, kind, picture })));
+    compared.clear();
+    const figures = answers.flatMap(({ id, slot, pictures }) => shown(pictures[kind] ?? [], moments[place], runs.get(id)).map((picture) => ({ id, slot, kind, picture })));
     // Elements are kept where they can be, so that nothing flickers while the slider moves.
     while (gallery.children.length > figures.length || gallery.querySelector("p")) gallery.lastElementChild.remove();
     figures.forEach((each, i) => place_(gallery, i, each));
     if (!figures.length) fill(gallery, h("p", { class: "hint" }, chosen.length ? "These runs have left no pictures." : "Select runs in the table to see their pictures."));
   }
-  function shown(pictures, now) {
+  /** The picture of now, and those of no moment; real samples of the same data once. */
+  function shown(pictures, now, run) {
     const timed = pictures.filter(({ samples }) => samples !== null);
-    const others = pictures.filter(({ samples, name }) => samples === null && (!timed.length || (name === "real" && real.checked)));
+    const wanted = real.checked && !compared.has(run.config.data);
+    if (wanted) compared.add(run.config.data);
+    const others = pictures.filter(({ samples, name }) => samples === null && (name === "real" ? wanted : !timed.length));
     return [...(timed.length ? [shownAt(timed, now)] : []), ...others];
   }
   return { element, draw };

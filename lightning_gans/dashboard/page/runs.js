@@ -9,6 +9,7 @@ import { swatch } from "page/palette.js";
 import { grouped } from "page/series.js";
 
 const MOST = 28; // as many as there are looks
+const HELP = "Words in name, status, model, data; -word leaves out; key=value, key!=value, key<value, key>value for settings and metrics";
 let last = null;
 
 /** The left side of the page: `draw` renews the table. */
@@ -17,16 +18,16 @@ export function runsPane() {
   const told = h("p", { class: "told", role: "status" });
   const chooser = h("div", { class: "choices" });
   const filter = h("input", {
-    type: "search", value: get("filter"), placeholder: "ring lr<0.001", "aria-describedby": "filter-help",
+    type: "search", value: get("filter"), placeholder: "ring lr<0.001", "aria-describedby": "filter-help", title: HELP,
     oninput: (event) => set({ filter: event.target.value }),
   });
   const states = [["", "any status"], ...["running", "finished", "stopped", "failed"].map((name) => [name, name])];
   const element = h("section", { class: "pane runs", "aria-label": "Runs" },
     h("div", { class: "tools" },
       labelled("Filter", filter), labelled("Status", choice(states, get("status"), (value) => set({ status: value }))),
-      h("details", { class: "menu" }, h("summary", null, "Columns"), chooser),
+      h("details", { class: "menu", ontoggle: (event) => { if (event.target.open) fill(chooser, choices()); } }, h("summary", null, "Columns"), chooser),
       h("button", { type: "button", onclick: () => set({ sel: "-" }) }, "Select none")),
-    h("p", { id: "filter-help", class: "hidden" }, "Words in name, model, data; key=value, key<value, key>value for settings and metrics; != excludes"),
+    h("p", { id: "filter-help", class: "hidden" }, HELP),
     told, holder);
   function draw() {
     const rows = filtered();
@@ -35,14 +36,27 @@ export function runsPane() {
     const sort = get("sort", "-started");
     replace(holder, table({
       columns, rows, sort, onsort: (value) => set({ sort: value }), caption: "Runs, one a row",
-      row: (run) => ({ "data-run": run.id, class: slots.has(run.id) ? "selected" : null, onclick: (event) => press(event, run, slots) }),
+      row: (run) => ({ "data-run": run.id, class: slots.has(run.id) ? "selected" : null, onclick: (event) => press(event, run) }),
     }));
-    fill(told, `${rows.length.toLocaleString("en")} of ${runs.size.toLocaleString("en")} runs, ${slots.size} selected`,
-      slots.size >= MOST ? ` (at most ${MOST})` : "");
+    tell(rows.length, slots.size);
     if (document.activeElement !== filter && filter.value !== get("filter")) filter.value = get("filter");
-    if (!chooser.contains(document.activeElement)) fill(chooser, choices());
   }
-  return { element, draw };
+  function tell(n, chosen) {
+    fill(told, `${n.toLocaleString("en")} of ${runs.size.toLocaleString("en")} runs, ${chosen} selected`, chosen >= MOST ? ` (at most ${MOST})` : "");
+  }
+  /** Only the selection has changed: the rows stay as they are, for there may be a thousand. */
+  function mark() {
+    const slots = looks();
+    const rows = holder.querySelectorAll("tbody tr");
+    for (const row of rows) {
+      const id = row.dataset.run;
+      row.classList.toggle("selected", slots.has(id));
+      dress(row.querySelector(".pick"), id, slots);
+    }
+    holder.querySelector("thead input").checked = rows.length > 0 && [...rows].every((row) => slots.has(row.dataset.run));
+    tell(rows.length, slots.size);
+  }
+  return { element, draw, mark };
 }
 
 /** Selected runs with the slots whose look they have: runs of one group share that of its first. */
@@ -52,17 +66,22 @@ function looks() {
   return new Map(grouped(chosen.filter(({ run }) => run)).flatMap((group) => group.runs.map(({ id }) => [id, group.slot])));
 }
 
-function press(event, run, slots) {
+function press(event, run) {
   if (event.target.closest("a, button, input, label")) return;
-  choose(run.id, !slots.has(run.id), false);
+  choose(run.id, !selected().some(({ id }) => id === run.id), false);
+}
+
+/** Tick a run's box, and show the look of its curves beside it. */
+function dress(label, id, slots) {
+  label.firstElementChild.checked = slots.has(id);
+  label.querySelector("svg")?.remove();
+  if (slots.has(id)) label.insertAdjacentHTML("beforeend", swatch(slots.get(id)));
 }
 
 function choose(id, on, all) {
   const order = [...document.querySelectorAll(".runs tbody tr")].map((row) => row.dataset.run);
   const [from, to] = [order.indexOf(last), order.indexOf(id)].sort((a, b) => a - b);
-  for (const each of all && from >= 0 ? order.slice(from, to + 1) : [id]) {
-    if (!on || selected().length < MOST) toggle(each, on);
-  }
+  toggle(all && from >= 0 ? order.slice(from, to + 1) : [id], on, MOST);
   last = id;
 }
 
@@ -70,15 +89,15 @@ function selection(rows, slots) {
   const every = rows.length > 0 && rows.every((run) => slots.has(run.id));
   const all = h("input", {
     type: "checkbox", checked: every, "aria-label": "Select all that are shown", title: `selects at most ${MOST}`, "data-focus": "all",
-    onchange: (event) => rows.forEach((run) => { if (!event.target.checked || selected().length < MOST) toggle(run.id, event.target.checked); }),
+    onchange: (event) => toggle(rows.map((run) => run.id), event.target.checked, MOST),
   });
   const cell = (run) => {
     const box = h("input", {
-      type: "checkbox", checked: slots.has(run.id), "aria-label": `Select ${run.id}`, "data-focus": `box ${run.id}`,
+      type: "checkbox", "aria-label": `Select ${run.id}`, "data-focus": `box ${run.id}`,
       onclick: (event) => { choose(run.id, event.target.checked, event.shiftKey); },
     });
     const label = h("label", { class: "pick" }, box);
-    if (slots.has(run.id)) label.insertAdjacentHTML("beforeend", swatch(slots.get(run.id)));
+    dress(label, run.id, slots);
     return label;
   };
   return { id: "selected", title: "", head: all, cell, value: null };

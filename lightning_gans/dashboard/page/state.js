@@ -17,8 +17,8 @@ export function list(key) {
   return values[key] ? values[key].split("|") : [];
 }
 
-/** Change values; null removes one. Whoever listens is told which keys changed. */
-export function set(changes, { remember = false } = {}) {
+/** Change values; null removes one. Whoever listens is told which keys changed, unless it is done quietly. */
+export function set(changes, { quietly = false } = {}) {
   const changed = [];
   for (const [key, value] of Object.entries(changes)) {
     const text = Array.isArray(value) ? value.join("|") : value === null || value === "" ? undefined : String(value);
@@ -28,8 +28,8 @@ export function set(changes, { remember = false } = {}) {
   }
   if (!changed.length) return;
   const hash = "#" + new URLSearchParams(values).toString();
-  if (remember) history.pushState(null, "", hash); else history.replaceState(null, "", hash);
-  listeners.forEach((listener) => listener(new Set(changed)));
+  history.replaceState(null, "", hash);
+  if (!quietly) listeners.forEach((listener) => listener(new Set(changed)));
 }
 
 /** Call `listener` with the set of keys that change. */
@@ -58,14 +58,16 @@ export function selected() {
   return list("sel").map((id, slot) => ({ id, slot })).filter(({ id }) => id && id !== "-");
 }
 
-/** Select or deselect a run. */
-export function toggle(id, on) {
+/** Select or deselect runs, at most so many in all. */
+export function toggle(ids, on, most) {
   const slots = list("sel").map((slot) => (slot === "-" ? "" : slot)); // "-" is: none, on purpose
-  const place = slots.indexOf(id);
-  if (on && place < 0) {
-    const empty = slots.findIndex((slot) => !slot);
+  for (const id of ids) {
+    const place = slots.indexOf(id);
+    if (!on && place >= 0) slots[place] = "";
+    if (!on || place >= 0 || slots.filter(Boolean).length >= most) continue;
+    const empty = slots.indexOf("");
     if (empty < 0) slots.push(id); else slots[empty] = id;
-  } else if (!on && place >= 0) slots[place] = "";
+  }
   while (slots.length && !slots.at(-1)) slots.pop();
   set({ sel: slots.length ? slots : "-" });
 }

@@ -1,6 +1,6 @@
 // Sweeps: which parameters matter, what the objective did, every trial.
 
-import { aim, badness, choice, count, fill, h, labelled, number, parts, status } from "page/dom.js";
+import { aim, badness, choice, count, fill, h, labelled, number, parts, shorten, status } from "page/dom.js";
 import { ask, runs } from "page/data.js";
 import { draw as plot, discard, ink, layout } from "page/chart.js";
 import { along, look } from "page/palette.js";
@@ -26,6 +26,10 @@ export function sweepsView() {
     element.querySelectorAll(".chart").forEach(discard);
     await build(element, all, name, sweep, weights ?? { method: "", parameters: {} });
   }
+  let width = 0;
+  window.addEventListener("resize", () => {
+    if (element.isConnected && width !== window.innerWidth) { width = window.innerWidth; shown = null; draw(null); }
+  });
   return { element, draw };
 }
 
@@ -38,19 +42,20 @@ async function build(element, all, name, sweep, weights) {
     .filter((key) => new Set(sweep.trials.map((trial) => JSON.stringify(trial.parameters[key]))).size > 1)
     .sort((a, b) => (weights.parameters[b] ?? 0) - (weights.parameters[a] ?? 0));
   const objective = parts(sweep.metric.name).short;
-  const head = [heading(all, name, sweep, goal, best, objective)];
+  const short = shorten(names);
+  const head = [heading(all, name, sweep, goal, best, short, objective)];
   if (!done.length) {
-    fill(element, head, h("p", { class: "hint" }, "No trial is complete yet."), trials(sweep, goal, names, objective));
+    fill(element, head, h("p", { class: "hint" }, "No trial is complete yet."), trials(sweep, goal, short, objective));
     return;
   }
   const panels = h("div", { class: "panels" });
-  fill(element, head, coordinates(sweep, done, best, ranks, names, objective, goal), h("div", { class: "columns" }, importance(weights, names), h("section", { class: "block" }, h("h3", null, "Objective over trials"), h("div", { class: "chart" }))),
-    h("section", { class: "block" }, h("h3", null, `${objective} against each parameter`), panels), trials(sweep, goal, names, objective));
+  fill(element, head, coordinates(sweep, done, best, ranks, short, objective), h("div", { class: "columns" }, importance(weights, short), h("section", { class: "block" }, h("h3", null, "Objective over trials"), h("div", { class: "chart" }))),
+    h("section", { class: "block" }, h("h3", null, `${objective} against each parameter`), panels), trials(sweep, goal, short, objective));
   await history(element.querySelector(".columns .chart"), sweep, goal, objective);
-  for (const key of names) await against(panels, sweep, done, ranks, key, objective);
+  for (const [key, name_] of short) await against(panels, sweep, done, ranks, key, name_, objective);
 }
 
-function heading(all, name, sweep, goal, best, objective) {
+function heading(all, name, sweep, goal, best, short, objective) {
   const states = new Map();
   for (const trial of sweep.trials) states.set(trial.state, (states.get(trial.state) ?? 0) + 1);
   return h("header", { class: "block" },
@@ -59,7 +64,16 @@ function heading(all, name, sweep, goal, best, objective) {
       h("p", null, [...states].map(([state, n]) => [status(state), ` ${n}  `]))),
     best.length ? h("p", { class: "best" }, `Best: trial ${best[0].number}, ${objective} `, h("strong", null, number(best[0].value)),
       best[0].low !== null && best[0].low !== undefined ? ` (${number(best[0].low)} to ${number(best[0].high)})` : best[0].spread ? ` ± ${number(best[0].spread)}` : "",
-      ` with ${Object.entries(best[0].parameters).map(([key, value]) => `${key} ${typeof value === "number" ? number(value) : value}`).join(", ")} · `, h("a", { href: toRuns(best[0].runs) }, "its runs")) : null);
+      ` with ${[...short].map(([key, text]) => `${text} ${plain(best[0].parameters[key])}`).join(", ")} · `, h("a", { href: toRuns(best[0].runs) }, "its runs")) : null);
+}
+
+/** A value; of a class or function its last name. */
+function last(value) {
+  return typeof value === "string" ? value.split(".").at(-1) : value;
+}
+
+function plain(value) {
+  return number(last(value));
 }
 
 /** The address of the run table with some runs selected. */
@@ -71,22 +85,23 @@ function isLog(sweep, key) {
   return String(sweep.parameters[key]?.distribution ?? "").includes("log");
 }
 
-function coordinates(sweep, done, best, ranks, names, objective, goal) {
+function coordinates(sweep, done, best, ranks, short, objective) {
   const most = Math.min(Number(get("best")) || Math.ceil(done.length / 4), done.length);
-  const axes = [...names.map((key) => ({ name: key, log: isLog(sweep, key), value: (trial) => trial.parameters[key] ?? "–" })), { name: objective, log: false, value: (trial) => trial.value }];
+  const axes = [...[...short].map(([key, name]) => ({ name, log: isLog(sweep, key), value: (trial) => last(trial.parameters[key]) ?? "–" })), { name: objective, log: false, value: (trial) => trial.value }];
   const bright = new Set(best.slice(0, most).map((trial) => trial.number));
   const told = h("output", null, String(most));
   const slider = h("input", { type: "range", min: 1, max: done.length, value: most, id: "bright", "data-focus": "bright", oninput: () => { told.value = slider.value; }, onchange: () => set({ best: slider.value }) });
   const picture = parallel({
     axes, trials: done, rank: (trial) => ranks.get(trial.number), bright: (trial) => bright.has(trial.number), chosen: get("trial") === "" ? null : Number(get("trial")),
-    choose: (trial) => set({ trial: trial.number }), words: `Parallel coordinates of ${done.length} complete trials over ${names.join(", ")} and ${objective}; the best has ${number(best[0].value)}. The table below has every value.`,
+    choose: (trial) => set({ trial: trial.number }), words: `Parallel coordinates of ${done.length} complete trials over ${[...short.values()].join(", ")} and ${objective}; the best has ${number(best[0].value)}. The table below has every value.`,
+    space: document.getElementById("main").clientWidth - 64,
   });
   return h("section", { class: "block" }, h("div", { class: "tools" }, h("h3", null, "Parallel coordinates"), labelled("Emphasise the best", slider, told), h("p", { class: "ramp" }, "best ", h("span", { style: `background:linear-gradient(90deg,${[0, 0.33, 0.67, 1].map(along).join(",")})` }), " worst")), picture);
 }
 
-function importance(weights, names) {
+function importance(weights, short) {
   const most = Math.max(...Object.values(weights.parameters), 1e-9);
-  const bars = names.filter((key) => key in weights.parameters).map((key) => h("tr", null, h("th", { scope: "row" }, key),
+  const bars = [...short].filter(([key]) => key in weights.parameters).map(([key, name]) => h("tr", null, h("th", { scope: "row", title: key }, name),
     h("td", null, h("div", { class: "meter", "aria-hidden": "true" }, h("span", { style: `width:${(100 * weights.parameters[key]) / most}%` }))), h("td", { class: "number" }, number(Number(weights.parameters[key].toPrecision(2))))));
   const explained = typeof weights.explained === "number" ? ` The forest explains ${Math.round(100 * Math.max(weights.explained, 0))} % of the variance of held-out trials${weights.explained < 0.2 ? ": too little to trust these" : ""}.` : "";
   return h("section", { class: "block" }, h("h3", null, "Parameter importance"), bars.length ? h("table", { class: "bars" }, h("caption", { class: "hidden" }, "Importance of each parameter"), h("tbody", null, bars)) : null,
@@ -110,24 +125,24 @@ function spread(some) {
   return { type: "data", symmetric: false, array: some.map((t) => (t.high ?? t.value) - t.value), arrayminus: some.map((t) => t.value - (t.low ?? t.value)), thickness: 1, width: 0, color: ink("soft") };
 }
 
-async function against(panels, sweep, done, ranks, key, objective) {
+async function against(panels, sweep, done, ranks, key, name, objective) {
   const chart = h("div", { class: "chart" });
-  panels.append(h("section", { class: "panel", "aria-label": `${objective} against ${key}` }, h("h3", null, h("span", null, key)), chart));
+  panels.append(h("section", { class: "panel", "aria-label": `${objective} against ${key}` }, h("h3", { title: key }, h("span", null, name)), chart));
   const values = done.map((trial) => trial.parameters[key]);
   const numeric = values.every((value) => typeof value === "number");
   await plot(chart, [{
-    x: numeric ? values : values.map(String), y: done.map((trial) => trial.value), mode: "markers", text: done.map((trial) => `trial ${trial.number}`), error_y: spread(done),
+    x: numeric ? values : values.map((value) => String(last(value))), y: done.map((trial) => trial.value), mode: "markers", text: done.map((trial) => `trial ${trial.number}`), error_y: spread(done),
     marker: { size: 8, color: done.map((trial) => along(ranks.get(trial.number))), line: { width: done.map((trial) => (String(trial.number) === get("trial") ? 3 : 0.5)), color: ink("ink") } }, hovertemplate: "%{text}<br>%{x}: %{y}<extra></extra>",
-  }], layout({ type: numeric ? (isLog(sweep, key) ? "log" : "linear") : "category", text: key }, { text: objective }), `${objective} against ${key}, ${done.length} trials`);
+  }], layout({ type: numeric ? (isLog(sweep, key) ? "log" : "linear") : "category", text: name, exponentformat: "e", nticks: 5, tickangle: 0 }, { text: objective }), `${objective} against ${key}, ${done.length} trials`);
 }
 
-function trials(sweep, goal, names, objective) {
+function trials(sweep, goal, short, objective) {
   const columns = [
     { id: "number", title: "Trial", value: (trial) => trial.number, rowhead: true },
     { id: "state", title: "State", value: (trial) => trial.state, cell: (trial) => status(trial.state, trial.message) },
     { id: "value", title: `${objective} ${aim(goal).sign}`, number: true, descending: goal === "maximize", value: (trial) => trial.value },
     { id: "spread", title: "Over seeds", number: true, value: (trial) => trial.spread, cell: (trial) => (trial.values?.length > 1 ? `${trial.values.map(number).join(", ")}` : "–") },
-    ...names.map((key) => ({ id: key, title: key, number: typeof sweep.trials[0]?.parameters[key] === "number", value: (trial) => trial.parameters[key] })),
+    ...[...short].map(([key, title]) => ({ id: key, title, hint: key, number: typeof sweep.trials[0]?.parameters[key] === "number", value: (trial) => last(trial.parameters[key]) })),
     { id: "samples", title: "Samples", number: true, value: (trial) => trial.samples_seen, cell: (trial) => count(trial.samples_seen) },
     { id: "message", title: "Message", value: (trial) => trial.message ?? "", cell: (trial) => trial.message || "–" },
     { id: "runs", title: "Runs", value: null, cell: (trial) => { const there = trial.runs.filter((run) => runs.has(run)); return there.length ? h("a", { href: toRuns(there), "data-focus": `runs ${trial.number}` }, `show ${there.length}`) : "–"; } },
