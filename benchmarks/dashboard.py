@@ -131,7 +131,8 @@ def main() -> None:
             copies(original, root, n)
             rounds = [view(driver, root, n) for _ in range(ROUNDS)]
             parts = ("table", "first view", "reload", "nothing new")
-            told = (f"{part} {middle(list(each))}" for part, each in zip(parts, zip(*rounds)))
+            columns = [list(each) for each in zip(*rounds, strict=True)]
+            told = [f"{part} {middle(each)}" for part, each in zip(parts, columns, strict=True)]
             print(f"{n} runs: {', '.join(told)}", flush=True)
         driver.quit()
         report = Path(name) / "report.html"

@@ -23,7 +23,7 @@ def make_run(
     pictures: int = 3,
     **more,
 ) -> Path:
-    """A ring's run with ``reports`` reports of 1,000 samples each, whose losses fall with ``lr``."""
+    """A ring's run with ``reports`` reports, 1,000 samples each, whose losses fall with ``lr``."""
     noise = random.Random(f"{run.name} {seed} {lr}")
     (run / "checkpoints").mkdir(parents=True)
     config = {

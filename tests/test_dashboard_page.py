@@ -31,6 +31,7 @@ OPTIONS = (
     *("--disable-dev-shm-usage", "--window-size=1400,900", "--lang=en"),
 )
 LOSS = "train/generator_loss"
+CHART = f"return document.querySelector(`[data-metric='{LOSS}'] .chart`)"
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,10 @@ def page(browser) -> Page:
 def test_the_table_sorts_filters_and_chooses_columns(page, address, root):
     page.open(address)
     assert len(page.runs()) == 13
-    heads = "return [...document.querySelectorAll('.runs th[aria-sort]')].filter((h) => h.ariaSort !== 'none').map((h) => [h.ariaSort, h.textContent])"
+    heads = (
+        "return [...document.querySelectorAll('.runs th[aria-sort]')]"
+        ".filter((h) => h.ariaSort !== 'none').map((h) => [h.ariaSort, h.textContent])"
+    )
     assert page.js(heads)[0][0] == "descending" and "Started" in page.js(heads)[0][1]
     page.press("[data-sort=name]")
     assert page.runs() == sorted(page.runs()) and page.js(heads)[0][0] == "ascending"
@@ -151,7 +155,8 @@ def test_the_table_sorts_filters_and_chooses_columns(page, address, root):
     assert page.runs() == [f"ring/version_{i}" for i in (2, 1, 0)]
     page.give("input[type=search]", "seed_everything=2")
     assert page.runs() == ["ring/version_2"]
-    page.give("input[type=search]", "lr>0.005 !=x")
+    page.give("input[type=search]", "-sweeps -ring high_quality_chi2<0.95")
+    assert page.runs() == ["live/version_0", "other/version_0"][::-1]
     page.give("input[type=search]", "status!=finished")
     assert page.runs() == ["other/version_0", "live/version_0"]
     page.give("input[type=search]", "")
@@ -176,15 +181,11 @@ def test_curves_are_the_numbers_of_the_files(page, address, root):
     first = MetricsFile(root / "ring/version_0/metrics.csv").series("samples_seen", LOSS)
     trace = page.traces(LOSS)[0]
     assert trace["name"] == "ring/version_0" and (trace["x"], trace["y"]) == first
-    label = page.js(
-        "return document.querySelector(`[data-metric='train/generator_loss'] .chart`).ariaLabel"
-    )
+    label = page.js(CHART + ".ariaLabel")
     assert "train/generator_loss over samples seen: ring/version_0 ends at" in label
     # Smoothing keeps the values as they are, pale, and adds their average.
     page.give("#smoothing", "0.5")
-    page.until(
-        "return document.querySelector(`[data-metric='train/generator_loss'] .chart`).data.length === 6"
-    )
+    page.until(CHART + ".data.length === 6")
     pale, smooth = page.traces(LOSS)[:2]
     assert pale["y"] == first[1]
     sums, mass = 0.0, 0.0
@@ -195,19 +196,16 @@ def test_curves_are_the_numbers_of_the_files(page, address, root):
     page.js(
         "location.hash = '#sel=ring/version_0|ring/version_1|ring/version_2&seeds=1&band=interval'"
     )
-    page.until(
-        "return document.querySelector(`[data-metric='train/generator_loss'] .chart`).data.length === 2"
-    )
+    page.until(CHART + ".data.length === 2")
     band, mean = page.traces(LOSS)
     ends = [
         MetricsFile(root / f"ring/version_{i}/metrics.csv").series("step", LOSS)[1][-1]
         for i in range(3)
     ]
     half = 4.303 * statistics.stdev(ends) / 3**0.5
-    assert mean["name"].startswith("mean of 3") and mean["y"][-1] == pytest.approx(
-        statistics.mean(ends)
-    )
-    assert band["y"][len(mean["y"]) - 1] == pytest.approx(statistics.mean(ends) + half, rel=1e-6)
+    middle = statistics.mean(ends)
+    assert mean["name"].startswith("mean of 3") and mean["y"][-1] == pytest.approx(middle)
+    assert band["y"][len(mean["y"]) - 1] == pytest.approx(middle + half, rel=1e-6)
     assert "95 % interval of the mean" in "".join(page.texts(".key"))
     assert not page.complaints()
 
@@ -215,7 +213,10 @@ def test_curves_are_the_numbers_of_the_files(page, address, root):
 def test_pictures_follow_the_slider(page, address):
     page.open(f"{address}#sel=ring/version_0|other/version_0&tab=pictures")
     page.until("return document.querySelectorAll('figure img').length === 2")
-    images = "return [...document.querySelectorAll('figure img')].map((i) => [i.getAttribute('src'), i.alt, i.complete && i.naturalWidth])"
+    images = (
+        "return [...document.querySelectorAll('figure img')]"
+        ".map((i) => [i.getAttribute('src'), i.alt, i.complete && i.naturalWidth])"
+    )
     page.until("return [...document.querySelectorAll('figure img')].every((i) => i.naturalWidth)")
     for src, alt, width in page.js(images):
         assert width == 24 and "after" in alt and "training samples" in alt and "/samples/" in src
@@ -283,7 +284,8 @@ def test_the_keyboard_alone_is_enough(page, address):
         seen.append(
             page.js(
                 "const e = document.activeElement; const s = getComputedStyle(e);"
-                "return [e.textContent.trim() || e.ariaLabel || e.type, s.outlineStyle !== 'none', e.dataset.focus]"
+                "const name = e.textContent.trim() || e.ariaLabel || e.type;"
+                "return [name, s.outlineStyle !== 'none', e.dataset.focus]"
             )
         )
         if seen[-1][2] == "box ring/version_0":
@@ -369,7 +371,8 @@ def test_an_export_works_from_a_file_alone(page, root, tmp_path):
     assert (page.traces(LOSS)[0]["x"], page.traces(LOSS)[0]["y"]) == first
     page.press("#tab-pictures")
     page.until(
-        "return [...document.querySelectorAll('figure img')].filter((i) => i.naturalWidth === 24).length === 2"
+        "return [...document.querySelectorAll('figure img')]"
+        ".filter((i) => i.naturalWidth === 24).length === 2"
     )
     page.js("location.hash = '#view=sweeps'")
     page.until("return document.querySelectorAll('.sweeps [data-trial]').length === 8")

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lightning_gans.callbacks import Samples
+from lightning_gans.errors import Diverged, Interrupted
+from lightning_gans.models import GAN
 from lightning_gans.paths import CONFIGS
 from lightning_gans.runs import Records, Sittings, Times, badness, goal, masked
 from lightning_gans.runs.reading import (
@@ -52,32 +55,29 @@ def test_a_run_that_goes_on_adds_a_sitting_and_its_clock_goes_on(lightning, trai
     assert all(a < b for a, b in itertools.pairwise(after.values()))
 
 
-def test_a_run_that_fails_or_is_stopped_says_so(lightning, monkeypatch):
-    from lightning_gans.errors import Interrupted
-    from lightning_gans.models import GAN
-
+@pytest.mark.parametrize(
+    ("error", "outcome", "told"),
+    [
+        (Interrupted("stopped by SIGINT\nmore", 130), "stopped", "stopped by SIGINT"),
+        (MemoryError("all is full"), "failed", "MemoryError: all is full"),
+        (Diverged("no more"), "failed", "no more"),
+    ],
+)
+def test_a_run_that_fails_or_is_stopped_says_so(lightning, monkeypatch, error, outcome, told):
     def breaks(*_):
         raise error
 
-    train = [*["fit", *TINY_IMAGES, "--trainer.max_epochs=1"], "--trainer.limit_train_batches=2"]
     monkeypatch.setattr(GAN, "training_step", breaks)
-    for version, error, outcome, told in (
-        (0, Interrupted("stopped by SIGINT\nmore", 130), "stopped", "stopped by SIGINT"),
-        (1, MemoryError("all is full"), "failed", "MemoryError: all is full"),
-    ):
-        try:
-            lightning(*train)
-        except MemoryError:
-            pass
-        sitting = json.loads(Path(f"runs/dcgan/version_{version}/run.json").read_text())
-        assert sitting["sittings"][-1]["outcome"] == outcome
-        assert sitting["sittings"][-1]["message"] == told
+    try:
+        lightning("fit", *TINY_IMAGES, "--trainer.max_epochs=1", "--trainer.limit_train_batches=2")
+    except MemoryError:
+        pass
+    (sitting,) = json.loads(Path("runs/dcgan/version_0/run.json").read_text())["sittings"]
+    assert (sitting["outcome"], sitting["message"]) == (outcome, told)
 
 
 @pytest.mark.filterwarnings("default:Samples failed")
 def test_warnings_are_shown_and_kept_once_with_their_moment(lightning, monkeypatch):
-    from lightning_gans.callbacks import Samples
-
     def breaks(*_):
         raise OSError("no ink")
 
@@ -160,7 +160,7 @@ def test_settings_read_line_by_line_are_the_whole(file, tmp_path):
         "a: |\n  b: 1\n  c: 2\nd: 'x\n\n  y'\n",
         'a:\n  "quoted": 1\n  b: 2\n',
         "token:\n  a: s3cret\nm:\n  n:\n    api_key: s3cret\n    l:\n    - password: s3cret\n",
-        "m:\n  class_path: a.b.C\n  init_args:\n    # said so\n    x: {y: [1, {z: 2}]}\n\n    w: 1e-3",
+        "m:\n  class_path: a.b.C\n  init_args:\n    # so\n    x: {y: [1, {z: 2}]}\n\n    w: 1e-3",
         "- a\n- b\n",
         "a: [1\n",
         "a: 1\na: 2\n",
