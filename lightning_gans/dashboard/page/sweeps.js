@@ -24,7 +24,7 @@ export function sweepsView() {
     if (now === shown && element.firstChild && !(changed && changed.has("view"))) return;
     shown = now;
     element.querySelectorAll(".chart").forEach(discard);
-    await build(element, all, name, sweep, weights ?? { method: "", parameters: {} });
+    await build(element, all, name, sweep, weights ?? { method: "", parameters: {} }, () => mine === round);
   }
   let width = 0;
   window.addEventListener("resize", () => {
@@ -33,7 +33,8 @@ export function sweepsView() {
   return { element, draw };
 }
 
-async function build(element, all, name, sweep, weights) {
+/** Put all of a sweep into `element`; charts are left out once this is not what is wanted any more. */
+async function build(element, all, name, sweep, weights, wanted) {
   const goal = { minimize: "minimize", maximize: "maximize" }[sweep.metric.goal] ?? sweep.metric.goal;
   const done = sweep.trials.filter((trial) => trial.state === "complete" && typeof trial.value === "number");
   const best = [...done].sort((a, b) => badness(a.value, goal) - badness(b.value, goal));
@@ -48,11 +49,13 @@ async function build(element, all, name, sweep, weights) {
     fill(element, head, h("p", { class: "hint" }, "No trial is complete yet."), trials(sweep, goal, short, objective));
     return;
   }
-  const panels = h("div", { class: "panels" });
+  // All there from the start, for each chart takes the width that its panel has when it is drawn.
+  const charts = new Map([...short.keys()].map((key) => [key, h("div", { class: "chart" })]));
+  const panels = h("div", { class: "panels" }, [...short].map(([key, text]) => h("section", { class: "panel", "aria-label": `${objective} against ${key}` }, h("h3", { title: key }, h("span", null, text)), charts.get(key))));
   fill(element, head, coordinates(sweep, done, best, ranks, short, objective), h("div", { class: "columns" }, importance(weights, short), h("section", { class: "block" }, h("h3", null, "Objective over trials"), h("div", { class: "chart" }))),
     h("section", { class: "block" }, h("h3", null, `${objective} against each parameter`), panels), trials(sweep, goal, short, objective));
   await history(element.querySelector(".columns .chart"), sweep, goal, objective);
-  for (const [key, name_] of short) await against(panels, sweep, done, ranks, key, name_, objective);
+  for (const [key, text] of short) if (wanted()) await against(charts.get(key), sweep, done, ranks, key, text, objective);
 }
 
 function heading(all, name, sweep, goal, best, short, objective) {
@@ -125,15 +128,15 @@ function spread(some) {
   return { type: "data", symmetric: false, array: some.map((t) => (t.high ?? t.value) - t.value), arrayminus: some.map((t) => t.value - (t.low ?? t.value)), thickness: 1, width: 0, color: ink("soft") };
 }
 
-async function against(panels, sweep, done, ranks, key, name, objective) {
-  const chart = h("div", { class: "chart" });
-  panels.append(h("section", { class: "panel", "aria-label": `${objective} against ${key}` }, h("h3", { title: key }, h("span", null, name)), chart));
+async function against(chart, sweep, done, ranks, key, name, objective) {
   const values = done.map((trial) => trial.parameters[key]);
   const numeric = values.every((value) => typeof value === "number");
+  const distinct = [...new Set(values)];
+  const ticks = numeric && distinct.length <= 6 ? { tickvals: distinct, ticktext: distinct.map(number) } : {};
   await plot(chart, [{
     x: numeric ? values : values.map((value) => String(last(value))), y: done.map((trial) => trial.value), mode: "markers", text: done.map((trial) => `trial ${trial.number}`), error_y: spread(done),
     marker: { size: 8, color: done.map((trial) => along(ranks.get(trial.number))), line: { width: done.map((trial) => (String(trial.number) === get("trial") ? 3 : 0.5)), color: ink("ink") } }, hovertemplate: "%{text}<br>%{x}: %{y}<extra></extra>",
-  }], layout({ type: numeric ? (isLog(sweep, key) ? "log" : "linear") : "category", text: name, exponentformat: "e", nticks: 5, tickangle: 0 }, { text: objective }), `${objective} against ${key}, ${done.length} trials`);
+  }], layout({ type: numeric ? (isLog(sweep, key) ? "log" : "linear") : "category", text: name, exponentformat: "e", nticks: 6, tickangle: 0, ...ticks }, { text: objective }), `${objective} against ${key}, ${done.length} trials`);
 }
 
 function trials(sweep, goal, short, objective) {
