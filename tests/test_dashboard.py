@@ -3,8 +3,10 @@
 import gzip
 import http.client
 import json
+import os
 import random
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -285,6 +287,29 @@ def test_a_port_that_is_taken_is_named_with_one_that_is_free(lightning, root):
     free = int(re.search(r"--port (\d+) is free", answer.err)[1])
     with socket.socket() as tried:
         tried.bind(("127.0.0.1", free))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_it_serves_until_ctrl_c(root, host):
+    command = [sys.executable, "-m", "lightning_gans", "dashboard", str(root), "--port", "0"]
+    process = subprocess.Popen(
+        [*command, "--host", host],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    port, token = re.search(r"http://\S+?:(\d+)/(\S*)", process.stdout.readline()).groups()
+    assert bool(token) == (host == "0.0.0.0")
+    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=20)
+    connection.request("GET", "/api/runs" + token)
+    answer = connection.getresponse()
+    assert answer.status == (303 if token else 200)
+    answer.close()
+    connection.close()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0 and "Traceback" not in err
 
 
 def test_an_export_holds_all_and_asks_for_nothing(lightning, root):

@@ -122,9 +122,11 @@ def _serve(watch: Watch, options: argparse.Namespace) -> None:
 
     from lightning_gans.dashboard.server import application
 
-    host = f"[{options.host}]" if ":" in options.host else options.host
+    host = socket.gethostname() if options.host in ("0.0.0.0", "::") else options.host
+    host = f"[{host}]" if ":" in host else host
     app = application(watch, options.host, port, token)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False))
+    quiet = {"log_level": "warning", "server_header": False, "lifespan": "off"}
+    server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=2, **quiet))
     secret = f"?token={token}" if token else ""
     print(
         f"dashboard of {watch.root}: http://{host}:{port}/{secret}   (Ctrl-C ends it)", flush=True
