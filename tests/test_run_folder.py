@@ -238,7 +238,7 @@ def test_what_became_of_a_run(sittings, final, age, gap, name):
 def test_goals_agree_with_what_is_kept_as_best():
     assert goal("quality/x/fd_digits") == "minimize" and goal("captured_chi2") == "maximize"
     assert goal("density") == 1.0 and goal("gradients/generator_norm") is None
-    for name in ("fid", "is", "train/loss", "val/generator_loss", "c_t", "precision"):
+    for name in ("fid", "is", "train/nll", "val/generator_loss", "c_t", "precision"):
         values = [random.Random(0).uniform(-2, 2) for _ in range(9)]
         best, aim = min(values, key=badness(name)), goal(name)
         wanted = {"minimize": min(values), "maximize": max(values)}

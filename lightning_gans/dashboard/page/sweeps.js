@@ -20,7 +20,7 @@ export function sweepsView() {
     const name = all.some((each) => each.name === get("sweep")) ? get("sweep") : all[0].name;
     const [sweep, weights] = [await ask(`sweep/${name}`), await ask(`importance/${name}`)];
     if (mine !== round || !sweep) return;
-    const now = JSON.stringify([all, sweep, weights, get("best"), get("trial"), get("trials"), changed === null]);
+    const now = JSON.stringify([all, sweep, weights, get("best"), get("trial"), get("trials"), get("loss"), changed === null]);
     if (now === shown && element.firstChild && !(changed && changed.has("view"))) return;
     shown = now;
     element.querySelectorAll(".chart").forEach(discard);
@@ -63,6 +63,7 @@ function heading(all, name, sweep, goal, best, short, objective) {
   for (const trial of sweep.trials) states.set(trial.state, (states.get(trial.state) ?? 0) + 1);
   return h("header", { class: "block" },
     h("div", { class: "tools" }, labelled("Sweep", choice(all.map((each) => [each.name, each.name]), name, (value) => set({ sweep: value, trial: null }))),
+      labelled("Objective on a log scale", h("input", { type: "checkbox", checked: get("loss") === "log", onchange: (event) => set({ loss: event.target.checked ? "log" : null }) })),
       h("p", { class: "soft" }, `${sweep.method} search, ${aim(goal).words || goal}: `, h("code", null, sweep.metric.name)),
       h("p", null, [...states].map(([state, n]) => [status(state), ` ${n}  `]))),
     best.length ? h("p", { class: "best" }, `Best: trial ${best[0].number}, ${objective} `, h("strong", null, number(best[0].value)),
@@ -90,7 +91,7 @@ function isLog(sweep, key) {
 
 function coordinates(sweep, done, best, ranks, short, objective) {
   const most = Math.min(Number(get("best")) || Math.ceil(done.length / 4), done.length);
-  const axes = [...[...short].map(([key, name]) => ({ name, log: isLog(sweep, key), value: (trial) => last(trial.parameters[key]) ?? "–" })), { name: objective, log: false, value: (trial) => trial.value }];
+  const axes = [...[...short].map(([key, name]) => ({ name, log: isLog(sweep, key), value: (trial) => last(trial.parameters[key]) ?? "–" })), { name: objective, log: get("loss") === "log", value: (trial) => trial.value }];
   const bright = new Set(best.slice(0, most).map((trial) => trial.number));
   const told = h("output", null, String(most));
   const slider = h("input", { type: "range", min: 1, max: done.length, value: most, id: "bright", "data-focus": "bright", oninput: () => { told.value = slider.value; }, onchange: () => set({ best: slider.value }) });
@@ -119,7 +120,11 @@ async function history(element, sweep, goal, objective) {
   await plot(element, [
     { x: done.map((t) => t.number), y: done.map((t) => t.value), mode: "markers", marker: { color: point.colour, size: 7 }, name: "trial", error_y: spread(done) },
     { x: done.map((t) => t.number), y: leads, mode: "lines", line: { shape: "hv", color: line.colour, width: 2 }, name: "best so far" },
-  ], layout({ text: "trial" }, { text: objective }, { showlegend: true, legend: { orientation: "h", y: 1.12 } }), `${objective} of ${done.length} trials in order; the best so far ends at ${number(leads.at(-1))}`);
+  ], layout({ text: "trial" }, objectiveAxis(objective), { showlegend: true, legend: { orientation: "h", y: 1.12 } }), `${objective} of ${done.length} trials in order; the best so far ends at ${number(leads.at(-1))}`);
+}
+
+function objectiveAxis(objective) {
+  return { text: objective, type: get("loss") === "log" ? "log" : "linear", exponentformat: "e" };
 }
 
 /** Intervals over the seeds of each trial, where there are several. */
@@ -131,12 +136,20 @@ function spread(some) {
 async function against(chart, sweep, done, ranks, key, name, objective) {
   const values = done.map((trial) => trial.parameters[key]);
   const numeric = values.every((value) => typeof value === "number");
-  const distinct = [...new Set(values)];
-  const ticks = numeric && distinct.length <= 6 ? { tickvals: distinct, ticktext: distinct.map(number) } : {};
+  const marks = sweep.parameters[key]?.values?.length <= 6 ? [...new Set(values)] : isLog(sweep, key) ? decades(values) : null;
+  const ticks = numeric && marks ? { tickvals: marks, ticktext: marks.map(number) } : {};
   await plot(chart, [{
     x: numeric ? values : values.map((value) => String(last(value))), y: done.map((trial) => trial.value), mode: "markers", text: done.map((trial) => `trial ${trial.number}`), error_y: spread(done),
     marker: { size: 8, color: done.map((trial) => along(ranks.get(trial.number))), line: { width: done.map((trial) => (String(trial.number) === get("trial") ? 3 : 0.5)), color: ink("ink") } }, hovertemplate: "%{text}<br>%{x}: %{y}<extra></extra>",
-  }], layout({ type: numeric ? (isLog(sweep, key) ? "log" : "linear") : "category", text: name, exponentformat: "e", nticks: 6, tickangle: 0, ...ticks }, { text: objective }), `${objective} against ${key}, ${done.length} trials`);
+  }], layout({ type: numeric ? (isLog(sweep, key) ? "log" : "linear") : "category", text: name, exponentformat: "e", nticks: 6, tickangle: 0, ...ticks }, objectiveAxis(objective)), `${objective} against ${key}, ${done.length} trials`);
+}
+
+/** Round numbers between the least and the greatest value: the powers of ten, with 2 and 5 where these are few. */
+function decades(values) {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const powers = Array.from({ length: 40 }, (_, i) => 10 ** (i - 20)).filter((power) => power > low / 10 && power <= high);
+  const all = (factors) => powers.flatMap((power) => factors.map((factor) => factor * power)).filter((value) => value >= low && value <= high);
+  return [all([1]), all([1, 3]), all([1, 2, 5])].find((some) => some.length >= 3) ?? all([1, 2, 3, 4, 5, 6, 7, 8, 9]);
 }
 
 function trials(sweep, goal, short, objective) {
