@@ -70,7 +70,7 @@ function measure(id, which, metric) {
   const least = Math.min(...all.map((each) => badness(each, metric.goal)));
   const leaders = all.filter((each) => badness(each, metric.goal) === least).length;
   return {
-    id, number: true, value, title: `${family === "train" || family === "val" ? `${family}/` : ""}${short} ${sign}`, note: [which, protocol].filter(Boolean).join(" · "),
+    id, number: true, value, title: `${family === "train" || family === "val" ? `${family}/` : ""}${short}\u00a0${sign}`, note: [which, protocol].filter(Boolean).join(" · "),
     hint: `${metric.name}, ${which} value${words && `; ${words}`}`, descending: metric.goal === "maximize",
     mark: (run) => (2 * leaders < all.length && typeof value(run) === "number" && badness(value(run), metric.goal) === least ? "leads" : null),
     cell: (run) => {

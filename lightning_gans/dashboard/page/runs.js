@@ -35,7 +35,7 @@ export function runsPane() {
     const columns = [selection(rows, slots), ...shown()];
     const sort = get("sort", "-started");
     replace(holder, table({
-      columns, rows, sort, onsort: (value) => set({ sort: value }), caption: "Runs, one a row",
+      columns, rows, sort, onsort: (value) => set({ sort: value }), caption: "Runs, one a row", hidden: [column(sort.replace(/^-/, ""))].filter(Boolean),
       row: (run) => ({ "data-run": run.id, class: slots.has(run.id) ? "selected" : null, onclick: (event) => press(event, run) }),
     }));
     tell(rows.length, slots.size);

@@ -10,6 +10,11 @@ export function compare(a, b, descending) {
   return descending ? -order : order;
 }
 
+/** A name that may be broken after its underscores and dots. */
+function breakable(name) {
+  return name.split(/(?<=[_.])/).flatMap((part, i) => (i ? [h("wbr"), part] : [part]));
+}
+
 /** Rows in the order of a column's values; equal ones stay as they are. */
 export function sorted(rows, column, descending) {
   if (!column) return rows;
@@ -21,13 +26,13 @@ export function sorted(rows, column, descending) {
  *
  * columns: {id, title, note, hint, value(row), cell(row), number, head} each; without `value` it does not sort.
  * sort: "id" or "-id" for descending; onsort is told the new one. row(row) gives a row's attributes.
- * start: for columns where the first press sorts descending. */
-export function table({ columns, rows, sort, onsort, caption, row = () => ({}), sticky = true }) {
+ * A column's `descending` makes the first press sort descending; `hidden` columns sort without being shown. */
+export function table({ columns, rows, sort, onsort, caption, row = () => ({}), sticky = true, hidden = [] }) {
   const descending = sort?.startsWith("-");
-  const by = columns.find((column) => column.id === sort?.replace(/^-/, "") && column.value);
+  const by = [...columns, ...hidden].find((column) => column.id === sort?.replace(/^-/, "") && column.value);
   const head = columns.map((column) => {
     const active = by === column;
-    const content = [column.title, column.note && h("small", null, column.note)];
+    const content = [breakable(column.title), column.note && h("small", null, column.note)];
     const press = () => onsort(active ? (descending ? column.id : `-${column.id}`) : `${column.descending ? "-" : ""}${column.id}`);
     return h("th", {
       scope: "col", class: column.number ? "number" : null, title: column.hint,
