@@ -31,6 +31,7 @@ OPTIONS = (
     *("--disable-dev-shm-usage", "--window-size=1400,900", "--lang=en"),
 )
 LOSS = "train/generator_loss"
+HOSTILE = "</script><!--<script>document.title = 'owned'</script><img src=x onerror=alert(1)>"
 CHART = f"return document.querySelector(`[data-metric='{LOSS}'] .chart`)"
 
 
@@ -57,7 +58,7 @@ def root(tmp_path_factory) -> Path:
     for seed in range(3):
         make_run(root / f"ring/version_{seed}", seed=seed)
     make_run(root / "other/version_0", lr=1e-2, outcome="failed", reports=10)
-    make_run(root / "live/version_0", lr=2e-3, outcome=None, reports=10)
+    make_run(root / "live/version_0", lr=2e-3, outcome=None, reports=10, note=HOSTILE)
     make_sweep(root, "small", 8)
     return root
 
@@ -377,6 +378,9 @@ def test_an_export_works_from_a_file_alone(page, root, tmp_path):
     page.js("location.hash = '#view=sweeps'")
     page.until("return document.querySelectorAll('.sweeps [data-trial]').length === 8")
     page.until("return document.querySelectorAll('.sweeps .chart .main-svg').length >= 4")
+    page.js("location.hash = '#tab=run&run=live/version_0'")
+    page.until("return document.querySelector('.run pre')?.innerText.includes('onerror')")
+    assert page.driver.title == "runs · lightning_gans" and not page.texts("img[src=x]")
     asked = [url for url in page.requests() if not url.startswith(("data:", "blob:"))]
     assert {url.split("#")[0] for url in asked} == {f"file://{file}"}
     assert not page.complaints()

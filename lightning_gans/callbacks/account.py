@@ -38,7 +38,7 @@ class Account(Callback):
             return
         folder, seen = run_folder(trainer), pl_module.samples_seen
         self._records = Records(folder / "warnings.jsonl")
-        if any(row["samples_seen"] > seen for row in self._records.rows):
+        if self._records.path.exists():
             self._records.keep(lambda row: row["samples_seen"] <= seen)
         for message in self._told:
             self._keep(message)

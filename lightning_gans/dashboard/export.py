@@ -81,9 +81,9 @@ def export(watch: Watch, runs: list[str], path: Path) -> int:
     for each in shown:
         for question in (f"sweep/{each['name']}", f"importance/{each['name']}"):
             answers[question] = answer(watch, question)[1]()
-    # Within a script element, "</" would end it.
+    # Nothing that a run says may end the script element that it lies in, or begin another.
     data = json.dumps({"answers": answers, "files": files}, separators=(",", ":"))
-    data = data.replace("</", "<\\/")
+    data = data.replace("<", "\\u003c")
     library = base64.b64encode(gzip.compress(plotly().read_bytes(), mtime=0)).decode()
     scripts = (
         f'<script type="application/json" id="kept">{data}</script>\n'
