@@ -156,7 +156,7 @@ def test_the_table_sorts_filters_and_chooses_columns(page, address, root):
     assert page.runs() == [f"ring/version_{i}" for i in (2, 1, 0)]
     page.give("input[type=search]", "seed_everything=2")
     assert page.runs() == ["ring/version_2"]
-    page.give("input[type=search]", "-sweeps -ring high_quality_chi2<0.95")
+    page.give("input[type=search]", "-sweeps -ring/ high_quality_chi2<0.95")
     assert page.runs() == ["live/version_0", "other/version_0"][::-1]
     page.give("input[type=search]", "status!=finished")
     assert page.runs() == ["other/version_0", "live/version_0"]
@@ -278,7 +278,7 @@ def test_the_page_keeps_itself_up_to_date(page, address, root):
 def test_the_keyboard_alone_is_enough(page, address):
     from selenium.webdriver import ActionChains, Keys
 
-    page.open(f"{address}#filter=ring&sel=-")
+    page.open(f"{address}#filter=ring/version_0&sel=-")
     seen = []
     for _ in range(40):
         ActionChains(page.driver).send_keys(Keys.TAB).perform()
