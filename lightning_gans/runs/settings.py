@@ -28,7 +28,7 @@ def read_config(run: Path) -> dict[str, Any]:
 
 
 def read_settings(run: Path) -> dict[str, Any]:
-    """The same, `flat`, and faster: of a thousand runs that differ in few lines, each once."""
+    """The same, `flat`, and faster: a part is parsed once for all the runs that have it."""
     try:
         return dict(_settings((run / "config.yaml").read_text(), ""))
     except (OSError, ValueError, yaml.YAMLError):

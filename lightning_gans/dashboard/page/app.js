@@ -1,7 +1,7 @@
 // The page: its views and tabs, what renews them, and what keeps it live.
 
 import { fill, h } from "page/dom.js";
-import { exported, plotly, refresh, runs } from "page/data.js";
+import { exported, refresh, runs } from "page/data.js";
 import { get, link, list, listen, set } from "page/state.js";
 import { isDark } from "page/palette.js";
 import { runsPane } from "page/runs.js";
@@ -103,7 +103,6 @@ button.addEventListener("click", () => {
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show());
 listen((changed) => show(changed));
-plotly(); // it comes while the runs do
 await look();
 if (!exported) {
   let looking = false;

@@ -82,7 +82,7 @@ function measure(id, which, metric) {
 
 /** Whether a run is let through. Words must all be in its name, status, model or data, -words must not; key=value,
  * key<value and key>value compare a setting (by the end of its name) or a metric's last value. */
-export function matcher(text) {
+function matcher(text) {
   const tests = text.trim().split(/\s+/).filter(Boolean).map((word) => {
     const [, key, sign, wanted] = word.match(/^([^=<>!]+)(!=|<=|>=|=|<|>)(.*)$/) ?? [];
     if (!sign) {

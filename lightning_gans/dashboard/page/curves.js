@@ -1,7 +1,7 @@
 // Curves of the selected runs, one panel a metric.
 
 import { aim, choice, fill, h, labelled, number, parts } from "page/dom.js";
-import { ask, metrics, runs } from "page/data.js";
+import { ask, metrics, plotly, runs } from "page/data.js";
 import { discard, draw, ink, layout } from "page/chart.js";
 import { faint, look, swatch } from "page/palette.js";
 import { band, curve, grouped, smooth } from "page/series.js";
@@ -32,6 +32,7 @@ export function curvesTab() {
   let round = 0;
   async function renew() {
     const mine = ++round;
+    plotly(); // it comes while the curves do
     const chosen = selected().map(({ id, slot }) => ({ id, slot, run: runs.get(id) })).filter(({ run }) => run);
     const answers = new Map(await Promise.all(chosen.map(async ({ id }) => [id, await ask(`curves/${id}`)])));
     if (mine !== round) return; // asked again meanwhile

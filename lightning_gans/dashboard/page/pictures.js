@@ -12,7 +12,7 @@ const WHAT = {
 const STEP = 600; // milliseconds a frame
 
 /** The last picture at or before `samples`, else the first. */
-export function shownAt(pictures, samples) {
+function shownAt(pictures, samples) {
   const before = pictures.filter((picture) => picture.samples <= samples);
   return before.at(-1) ?? pictures[0] ?? null;
 }

@@ -1,6 +1,6 @@
 // All there is to say of one run.
 
-import { copier, count, duration, fill, h, moment, number, parts, status } from "page/dom.js";
+import { copier, count, duration, fill, h, moment, number, status } from "page/dom.js";
 import { ask, base, exported, file, runs } from "page/data.js";
 import { words } from "page/pictures.js";
 import { get, selected } from "page/state.js";

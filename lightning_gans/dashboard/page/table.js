@@ -16,7 +16,7 @@ function breakable(name) {
 }
 
 /** Rows in the order of a column's values; equal ones stay as they are. */
-export function sorted(rows, column, descending) {
+function sorted(rows, column, descending) {
   if (!column) return rows;
   const keyed = rows.map((row) => [column.value(row), row]);
   return keyed.sort(([a], [b]) => compare(a, b, descending)).map(([, row]) => row);
