@@ -320,7 +320,7 @@ def test_an_export_holds_all_and_asks_for_nothing(lightning, root):
     kept = json.loads(re.search(r'id="kept">(.*?)</script>', text)[1])
     assert {run["id"] for run in kept["answers"]["runs"]["runs"]} == set(names_of(root))
     assert "curves/ring/version_2" in kept["answers"]
-    assert all(data.startswith("data:image/png;base64,") for data in kept["files"].values())
+    assert all(re.match("data:image/(png|webp);base64,", data) for data in kept["files"].values())
     assert len(kept["files"]) == 12
     assert not re.search(r"(src|href)=[\"']?(https?:|//|/)", text)
     answer = lightning("dashboard", "runs", "--export", "report.html", "--newest", "1")

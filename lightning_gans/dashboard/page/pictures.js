@@ -1,7 +1,7 @@
 // Pictures of the selected runs side by side, over training.
 
 import { choice, count, fill, h, labelled } from "page/dom.js";
-import { ask, file, runs } from "page/data.js";
+import { ask, exported, file, runs } from "page/data.js";
 import { swatch } from "page/palette.js";
 import { get, selected, set } from "page/state.js";
 
@@ -101,8 +101,10 @@ function place_(gallery, i, { id, slot, kind, picture }) {
   const address = file(picture.file);
   if (image.getAttribute("src") !== address) image.src = address;
   image.alt = words(kind, picture, id);
-  link.href = address;
-  link.target = "_blank";
+  if (!exported) { // browsers open no page from an address that holds it
+    link.href = address;
+    link.target = "_blank";
+  }
   figure.lastElementChild.innerHTML = swatch(slot);
   figure.lastElementChild.append(h("span", null, id), h("small", null, picture.samples === null ? picture.name.replaceAll("_", " ") : `${count(picture.samples)} samples`));
 }

@@ -85,7 +85,7 @@ function gallery(run, about) {
   if (!some.length) return null;
   return h("section", null, h("h3", null, "Pictures"), h("div", { class: "gallery", "data-size": "s" }, some.map(({ kind, picture }) => {
     const address = file(picture.file);
-    return h("figure", null, h("a", { href: address, target: "_blank" }, h("img", { src: address, alt: words(kind, picture, run.id), loading: "lazy" })),
+    return h("figure", null, h("a", exported ? null : { href: address, target: "_blank" }, h("img", { src: address, alt: words(kind, picture, run.id), loading: "lazy" })),
       h("figcaption", null, h("span", null, kind === "whole run" ? picture.name : kind), h("small", null, picture.samples === null ? picture.name : `${count(picture.samples)} samples`)));
   })));
 }
