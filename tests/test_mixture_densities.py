@@ -15,6 +15,7 @@ from lightning_gans.models import (
     GaussianMixture,
 )
 from lightning_gans.objectives.covariances import weighted_sums
+from lightning_gans.objectives.mixtures import halved, heirs
 from tests.mixtures import (
     DOUBLE,
     KINDS,
@@ -118,3 +119,12 @@ def test_criteria_are_scikit_learns(kind):
     assert found["test/nll"] == pytest.approx(-theirs.score(points.numpy()), rel=1e-6)
     assert found["test/bic"] == pytest.approx(theirs.bic(points.numpy()), rel=1e-6)
     assert found["test/aic"] == pytest.approx(theirs.aic(points.numpy()), rel=1e-6)
+
+
+def test_the_dead_share_out_whoever_is_heaviest_by_then():
+    """Halves of 100 are lighter than 60, so the second dead component takes from that one."""
+    counts = torch.tensor([100.0, 60.0, 0.0, 0.0, 0.0], **DOUBLE)
+    pairs = heirs(counts)
+    assert pairs == [(2, 0), (3, 1), (4, 0)]
+    assert halved(counts, pairs).tolist() == [25, 30, 50, 30, 25]
+    assert heirs(counts[:2]) == []
