@@ -99,6 +99,28 @@ def test_stepwise_with_one_window_is_classical(make):
         assert torch.equal(windowed.state_dict()[name], value)
 
 
+def test_stepwise_statistics_are_the_running_mean_of_cappe_and_moulines():
+    data = Held(clusters(300), 100)
+    model, by_hand = (GaussianMixture((4,), 3, window=1, decay=0.7) for _ in range(2))
+    start = {
+        "log_weights": torch.tensor([0.2, 0.3, 0.5], **DOUBLE).log(),
+        "means": data.events[:3],
+        "covariances": torch.eye(4).repeat(3, 1, 1),
+    }
+    train(model, data, 1, [From(**start)])
+    for name, value in start.items():
+        getattr(by_hand, name).copy_(value)
+    mean = {}
+    for k, (events, _) in enumerate(data.train_dataloader()):
+        sums, weight = by_hand.expect(events), (k + 1) ** -0.7
+        now = {name: value / sums["events"] for name, value in sums.items()}
+        mean = {name: (1 - weight) * mean.get(name, 0) + weight * now[name] for name in now}
+        by_hand.maximise(mean)
+    assert model.windows == 3
+    for name in ("log_weights", "means", "covariances"):
+        assert_close(getattr(model, name), getattr(by_hand, name), rtol=0, atol=1e-12)
+
+
 def test_stepwise_windows_mean_more_turns_and_end_near_the_classical_fit():
     data = Held(clusters(1000), 100)
     classical = GaussianMixture((4,), 3, tolerance=0.0)
