@@ -124,6 +124,7 @@ class CLI(LightningCLI):
         reporting = [self._get(self.config_init, part) for part in callbacks.REPORTING] + progress
         parts = [
             callbacks.RunConfig(self._settings),
+            callbacks.Account(),
             callbacks.Resumed(),
             *reporting,
             # After what reports, so that they find the rows of their batch there.
@@ -224,6 +225,7 @@ def run(args: list[str]) -> None:
         InputError: What the user gave cannot be used.
     """
     quieten()
+    callbacks.look_for_gpus_once()
     args = with_configs(spelled_out(args))
     sys.argv[1:] = args  # what Lightning starts other processes with
     try:

@@ -1,10 +1,11 @@
 """Callbacks: what is shown, saved and reported while a model trains."""
 
+from lightning_gans.callbacks.account import Account
 from lightning_gans.callbacks.checkpoint import Checkpoints
 from lightning_gans.callbacks.config import RunConfig
 from lightning_gans.callbacks.gradients import Gradients
 from lightning_gans.callbacks.inpainting import Inpainting
-from lightning_gans.callbacks.lean import NoProfiler, Together
+from lightning_gans.callbacks.lean import NoProfiler, Together, look_for_gpus_once
 from lightning_gans.callbacks.logger import RunLogger, run_folder
 from lightning_gans.callbacks.modes import ModeDiagnostics
 from lightning_gans.callbacks.origin import differences
@@ -36,6 +37,7 @@ __all__ = [
     "EVALUATING",
     "REPORTING",
     "SETTABLE",
+    "Account",
     "Checkpoints",
     "Gradients",
     "Inpainting",
@@ -54,6 +56,7 @@ __all__ = [
     "differences",
     "draw_grid",
     "finish_wandb",
+    "look_for_gpus_once",
     "newest_whole",
     "picture_of",
     "read_checkpoint",

@@ -23,7 +23,7 @@ from lightning_gans.metrics.reference import reference, training_of
 from lightning_gans.seeds import Stream, mix
 from lightning_gans.types import Events
 
-__all__ = ["QualityMetrics"]
+__all__ = ["QualityMetrics", "drawn"]
 
 Draw = Callable[[int, torch.Generator], Events]
 
@@ -169,6 +169,21 @@ class QualityMetrics(Evaluations):
         return measured, columns
 
 
+def drawn(draw: Draw, n: int, seed: int, rank: int = 0, world: int = 1) -> Iterator[Events]:
+    """The samples of an evaluation, in chunks, each with a source of latents of its own.
+
+    Args:
+        draw: From a number and a source of latents to samples.
+        n: Samples.
+        seed: Of them; each chunk is a function of (seed, chunk).
+        rank: Every ``world``-th chunk from this one on.
+        world: 1 gives all.
+    """
+    for chunk in range(rank, -(-n // _CHUNK), world):
+        source = torch.Generator().manual_seed(mix(Stream.EVALUATION, seed, chunk))
+        yield draw(min(_CHUNK, n - chunk * _CHUNK), source)
+
+
 def shared_features(
     draw: Draw,
     extractor: Extractor,
@@ -184,21 +199,15 @@ def shared_features(
         draw: From a number and a source of latents to samples.
         extractor: What sees them.
         n: Samples, all processes together.
-        seed: Of the samples: each chunk of 100 has a source of its own.
+        seed: Of the samples (`drawn`).
         rank: This process.
         world: Number of processes.
         device: Where they exchange tensors.
     """
     chunks = -(-n // _CHUNK)
-
-    def batches() -> Iterator[Events]:
-        for chunk in range(rank, chunks, world):
-            source = torch.Generator().manual_seed(mix(Stream.EVALUATION, seed, chunk))
-            yield draw(min(_CHUNK, n - chunk * _CHUNK), source)
-
     if rank < chunks:
         told = f"{extractor.name} features of samples"
-        own = features_of(extractor, batches(), told, -(-n // world))
+        own = features_of(extractor, drawn(draw, n, seed, rank, world), told, -(-n // world))
     else:  # more processes than chunks: as wide as the others', and empty
         own = Features(*(p if p is None else p[:0] for p in extractor(draw(1, torch.Generator()))))
     if world == 1:

@@ -16,8 +16,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
-from lightning_gans.callbacks.best import badness
-from lightning_gans.runs import MetricsFile, RunOptions, finite
+from lightning_gans.runs import MetricsFile, RunOptions, badness, finite
 from lightning_gans.types import Generative
 
 __all__ = ["Tracker", "finish_wandb", "wandb_logger"]

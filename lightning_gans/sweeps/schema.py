@@ -1,6 +1,5 @@
 """Sweep files in the schema of Weights & Biases: read, and every wrong key named."""
 
-import difflib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,12 +8,12 @@ from typing import Any
 
 import yaml
 
-from lightning_gans.errors import InputError
+from lightning_gans.errors import InputError, meant
 from lightning_gans.paths import CONFIGS
 from lightning_gans.sweeps.laws import DISTRIBUTIONS, Law
 from lightning_gans.sweeps.space import grid, law
 
-__all__ = ["Sweep", "nearest", "read_sweep"]
+__all__ = ["Sweep", "read_sweep"]
 
 _METHODS = ("grid", "random", "bayes")
 _USED = (
@@ -83,10 +82,9 @@ def read_sweep(name: str) -> Sweep:
         raise InputError(f"{file}: {error}") from error
 
 
-def nearest(wrong: str, known: Collection[str]) -> str:
+def _alternatives(wrong: str, known: Collection[str]) -> str:
     """What may have been meant, in words, or what there is."""
-    near = difflib.get_close_matches(wrong, known, 1)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+    return meant(wrong, known) or f"; there are {', '.join(known)}"
 
 
 def _found(name: str) -> Path:
@@ -94,7 +92,7 @@ def _found(name: str) -> Path:
         if path.is_file():
             return path
     known = [f"configs/sweeps/{file.name}" for file in sorted(CONFIGS.glob("sweeps/*.yaml"))]
-    raise InputError(f"there is no sweep file {name}{nearest(name, known)}")
+    raise InputError(f"there is no sweep file {name}{_alternatives(name, known)}")
 
 
 def _checked(file: Path, content: Any) -> Sweep:
@@ -104,7 +102,7 @@ def _checked(file: Path, content: Any) -> Sweep:
         if key in _THEIRS:
             raise InputError(f"{key} is for W&B's own services; use `wandb sweep`")
         if key not in (*_USED, *_TOLD_W_AND_B):
-            hint = nearest(str(key), _USED)
+            hint = _alternatives(str(key), _USED)
             if key in ("seeds", "score", "prune", "trials", "jobs", "storage"):
                 hint = f"; W&B knows none, so it is an option: lightning sweep --{key}"
             raise InputError(f"there is no key {key!r}{hint}")
@@ -146,10 +144,10 @@ def _metric(given: Any) -> tuple[str, str, list[str]]:
     known = ("name", "goal", "target", "impute", "impute_while_running")
     for key in given:
         if key not in known:
-            raise InputError(f"metric has no key {key!r}{nearest(str(key), known)}")
+            raise InputError(f"metric has no key {key!r}{_alternatives(str(key), known)}")
     goal = given.get("goal", "minimize")
     if goal not in _GOALS:
-        raise InputError(f"metric.goal is {goal!r}{nearest(str(goal), _GOALS)}")
+        raise InputError(f"metric.goal is {goal!r}{_alternatives(str(goal), _GOALS)}")
     return given["name"], goal, [f"metric.{key}" for key in known[2:] if key in given]
 
 
@@ -163,7 +161,7 @@ def _law(name: Any, given: Any) -> Law:
     for key in given:
         if key not in _PARAMETER_KEYS:
             raise InputError(
-                f"parameters.{name} has no key {key!r}{nearest(str(key), _PARAMETER_KEYS)}"
+                f"parameters.{name} has no key {key!r}{_alternatives(str(key), _PARAMETER_KEYS)}"
             )
     kind = given.get("distribution")
     if kind in _RENAMED:
@@ -173,7 +171,7 @@ def _law(name: Any, given: Any) -> Law:
         )
     if kind is not None and kind not in DISTRIBUTIONS:
         raise InputError(
-            f"parameters.{name}: distribution is {kind!r}{nearest(str(kind), DISTRIBUTIONS)}"
+            f"parameters.{name}: distribution is {kind!r}{_alternatives(str(kind), DISTRIBUTIONS)}"
         )
     try:
         return law(name, given)
@@ -193,7 +191,7 @@ def _early(given: Any) -> dict[str, Any] | None:
     known = ("type", "min_iter", "max_iter", "s", "eta", "strict")
     for key in given:
         if key not in known:
-            raise InputError(f"early_terminate has no key {key!r}{nearest(str(key), known)}")
+            raise InputError(f"early_terminate has no key {key!r}{_alternatives(str(key), known)}")
     for key in ("min_iter", "max_iter", "s"):
         if key in given and (not _is_whole(given[key]) or given[key] < 1):
             raise InputError(f"early_terminate.{key} must be a whole number above 0")

@@ -6,11 +6,10 @@ import json
 import math
 import statistics
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from lightning_gans.errors import InputError
+from lightning_gans.errors import InputError, meant
 
 __all__ = ["NeverLogged", "Score", "Watched", "over_seeds"]
 
@@ -91,8 +90,7 @@ class Watched:
         """
         if not self._column():
             known = [c for c in self.columns if c not in ("step", "samples_seen", "epoch")]
-            near = get_close_matches(self.metric, [*known, *(c.rsplit("/")[-1] for c in known)], 1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
+            hint = meant(self.metric, [*known, *(c.rsplit("/")[-1] for c in known)]) or "."
             raise NeverLogged(
                 f"the metric {self.metric!r} was never logged{hint} Logged were: {', '.join(known)}"
             )
