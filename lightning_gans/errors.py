@@ -1,10 +1,14 @@
 """What ends a command with one line and an exit code instead of a traceback."""
 
-__all__ = ["Diverged", "InputError", "Interrupted"]
+__all__ = ["Diverged", "FailedElsewhere", "InputError", "Interrupted"]
 
 
 class InputError(ValueError):
     """What the user gave cannot be used; the message names the key or file and what is accepted."""
+
+
+class FailedElsewhere(Exception):
+    """Another process failed at its part of a common work, and says why."""
 
 
 class Interrupted(BaseException):
