@@ -224,10 +224,8 @@ def main() -> None:
     for name in options.models:
         where, wrong, things = compare(name, options)
         places = ", ".join(f"{place} {n}" for place, n in where.most_common())
-        print(
-            f"| {name} | {places} | {things - len(wrong)} of {things} | {', '.join(wrong) or '-'} |",
-            flush=True,
-        )
+        same, others = f"{things - len(wrong)} of {things}", ", ".join(wrong) or "-"
+        print(f"| {name} | {places} | {same} | {others} |", flush=True)
     if Both.longest:
         print(f"\nA process that was left ended within {Both.longest:.1f} s.")
 

@@ -63,12 +63,16 @@ class Replicas(DDPStrategy):
         self.asked: Callable[[], int] = lambda: 0
         self.stop: Callable[[int], None] = lambda signal: None
 
+    def setup_distributed(self) -> None:
+        """Let the processes meet."""
+        super().setup_distributed()
+        # What they agree on beside the numbers must not wait for a GPU.
+        self._talk = distributed.new_group(backend="gloo", timeout=_TIMEOUT)
+
     def configure_ddp(self) -> None:
         """Give every process the first one's weights and buffers."""
         for tensor in (*self.model.parameters(), *self.model.buffers()):
             distributed.broadcast(tensor.data, 0)
-        # What processes agree on beside the numbers must not wait for a GPU.
-        self._talk = distributed.new_group(backend="gloo", timeout=_TIMEOUT)
 
     @torch.no_grad()
     def average(self, tensors: Sequence[Tensor]) -> None:

@@ -88,11 +88,16 @@ def write_checkpoint(trainer: Trainer, path: Path) -> None:
     Raises:
         Interrupted: It cannot be written, e.g. because the disk is full.
     """
-    # All processes add their part; Lightning has no public way to ask for it without writing it.
-    content = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+    content = _dump(trainer)
     if trainer.is_global_zero:
         _write(trainer, content, path)
     trainer.strategy.barrier()
+
+
+def _dump(trainer: Trainer) -> dict[str, Any]:
+    """What ``trainer`` stands at; all processes add their part."""
+    # Lightning has no public way to ask for it without writing it.
+    return trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
 
 
 def _write(trainer: Trainer, content: dict[str, Any], path: Path) -> None:

@@ -120,10 +120,8 @@ class Data(LightningDataModule, ABC):
 
     def state_dict(self) -> dict[str, int]:
         """The place in the epoch, in samples so that it holds for any number of processes."""
-        loop = self.trainer.fit_loop
-        done = loop.epoch_loop.batch_progress.current.processed
-        batch = done % max(1, int(self.trainer.num_training_batches))
-        epoch = loop.epoch_progress.current.processed
+        each = max(1, int(self.trainer.num_training_batches))
+        epoch, batch = divmod(self.trainer.global_step, each)
         return {"samples_into_epoch": self.samples_at(batch, epoch) if batch else 0, "epoch": epoch}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:

@@ -171,7 +171,7 @@ def test_folders_without_images_are_refused(tmp_path):
 
 
 def passes(data, epochs=2, skip=0):
-    """All training batches of ``epochs`` epochs of one loader, the first from its ``skip``-th batch on."""
+    """All training batches of ``epochs`` epochs of one loader, the first after ``skip`` batches."""
     loader = data.train_dataloader()
     loader.batch_sampler.skip = skip * data.batch_size
     found = []
