@@ -54,9 +54,9 @@ ALONE = {
     "HMM": ["--config=configs/hmm_rows.yaml", *CPU, "--data.batch_size=50"],
 }
 MNIST = ["--config=configs/dcgan_mnist.yaml", "--trainer.devices=2", *CPU, "--quality.n=100"]
-MNIST += ["--trainer.max_epochs=3", "--trainer.limit_train_batches=20"]
+MNIST += ["--trainer.max_epochs=3", "--trainer.limit_train_batches=15"]
 MNIST += ["--trainer.limit_val_batches=2", "--trainer.log_every_n_steps=7"]
-MNIST += ["--checkpoints.every_n_minutes=0.01"]
+MNIST += ["--checkpoints.every_n_minutes=0.005", "--data.batch_size=16"]
 TOGETHER = {"two processes": MNIST}
 
 PLACES = {
