@@ -33,10 +33,10 @@ def _among_the_living() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # torch.distributed's, whatever carries the message
+        reason = str(error).split(". ")[0].rsplit("] ", 1)[-1]  # not where in torch's source
         raise Interrupted(
-            "another process has ended, or cannot be reached any more "
-            f"({str(error).splitlines()[0]}). The last checkpoint is whole: go on with "
-            "--resume auto"
+            f"another process has ended, or cannot be reached any more ({reason}). The last "
+            "checkpoint is whole: go on with --resume auto"
         ) from error
 
 
