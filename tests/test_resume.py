@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -169,6 +170,21 @@ def test_a_disk_that_is_full_leaves_the_last_good_checkpoint(trained, lightning)
     assert not list(trained.glob("checkpoints/.*"))
     answer = lightning("fit", f"--config={trained}/config.yaml", *again)
     assert answer.code == 0, answer.err
+
+
+def test_a_server_of_wandb_that_is_not_there_does_not_stop_a_run(lightning, monkeypatch):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setattr("lightning_gans.callbacks.logger._SECONDS_FOR_A_SERVER", 1)
+    answer = lightning("fit", *TINY_IMAGES, "--trainer.max_steps=2")
+    assert answer.code == 0, answer.err
+    assert f"127.0.0.1:{port}" in answer.err
+    assert "kept offline in runs/dcgan/version_0/wandb" in answer.err
+    assert list(Path("runs/dcgan/version_0/wandb").glob("offline-run-*"))
 
 
 class Failing(Callback):

@@ -97,7 +97,7 @@ def run_folder(trainer: Trainer) -> Path:
 
 
 def finish_wandb() -> None:
-    """Write what Weights & Biases still holds back, if there is a run of it; wait a minute for it."""
+    """Write what Weights & Biases still holds back, if there is a run; wait a minute for it."""
     wandb = sys.modules.get("wandb")
     if wandb is None or wandb.run is None:
         return
