@@ -24,7 +24,7 @@ fit: .venv/installed
 	$(BIN)/lightning fit --config $(CONFIG)
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Shared fixtures: the command line as a user types it, in a folder of its own."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,14 @@ def seed() -> None:
 @pytest.fixture(autouse=True, scope="session")
 def cache(tmp_path_factory) -> None:
     """Classifiers are trained once for all tests, and never in the user's cache."""
-    os.environ["LIGHTNING_GANS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    base = tmp_path_factory.getbasetemp()  # a worker of pytest-xdist has one of its own below
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    os.environ["LIGHTNING_GANS_CACHE"] = str(base / "cache")
+
+
+def label(value: object) -> str:
+    """``str`` of a test's parameter without addresses: the same in every worker."""
+    return re.sub(r"<function (\w+) at \w+>", r"\1", str(value))
 
 
 @dataclass

@@ -19,6 +19,7 @@ from lightning_gans.schedules import (
     OptimisticSGD,
 )
 from lightning_gans.schedules.directions import BETAS
+from tests.conftest import label
 
 RULES = list(BETAS)
 ALL = [OptimisticSGD, OptimisticAdam, ConjugateDirection, ConjugateAdam]
@@ -158,7 +159,7 @@ def descend_exactly(rule, eigenvalues, steps):
         [0.5, 1.0, 2.0, 3.0, 5.0, 8.0],
         [1.0, 3.0, 3.0, 4.0, 4.0, 4.0, 9.0, 9.0, 10.0, 10.0],
     ],
-    ids=str,
+    ids=label,
 )
 def test_exact_line_search_ends_in_as_many_steps_as_there_are_eigenvalues(eigenvalues):
     distinct = len(set(eigenvalues))

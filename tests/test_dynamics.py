@@ -18,6 +18,7 @@ from lightning_gans.schedules import (
     extragradient,
 )
 from lightning_gans.types import Augmentation
+from tests.conftest import label
 from tests.games import DOUBLE, alternating_radius, matrix, play, radius
 
 TIGHT = {"rtol": 0, "atol": 1e-10}
@@ -224,7 +225,7 @@ class Shaken(Augmentation):
         ({"penalties": [R1(0.3)]}, 1.1, 0.98615),
         ({"penalties": [R1(0.3)]}, 1.3, 1.01612),
     ],
-    ids=str,
+    ids=label,
 )
 def test_dirac_gan_at_its_equilibrium(objective, options, h, expected):
     found = radius(matrix(1, 1e-5, lr=h, objective=objective, **options))

@@ -24,6 +24,7 @@ from lightning_gans.schedules import (
     Unrolled,
     extragradient,
 )
+from tests.conftest import label
 from tests.games import DOUBLE, sgd, train
 from tests.test_models import adam, fit
 
@@ -143,7 +144,7 @@ def test_nothing_moves_before_the_window_is_full():
     assert (weights(gean.generator) == weights(before.generator)).all()
 
 
-@pytest.mark.parametrize("update", [extragradient, Consensus(), Unrolled()], ids=repr)
+@pytest.mark.parametrize("update", [extragradient, Consensus(), Unrolled()], ids=label)
 def test_updates_that_need_the_batches_again_are_refused(update):
     with pytest.raises(InputError, match="model.update"):
         dcgan(GEAN, window=2, update=update)
@@ -167,7 +168,7 @@ class SaveAt(Callback):
         {"schedule": Accumulated(4, "simultaneous"), "objective": relativistic_paired},
         {"schedule": Accumulated("epoch"), "penalties": [GradientPenalty()]},
     ],
-    ids=str,
+    ids=label,
 )
 def test_a_window_goes_on_where_it_was_killed(options, tmp_path):
     straight = dcgan(**options)

@@ -30,6 +30,7 @@ from lightning_gans.schedules import (
 )
 from lightning_gans.seeds import Stream, mix, seeded
 from lightning_gans.types import Losses
+from tests.conftest import label
 
 
 def adam(parameters):
@@ -147,7 +148,7 @@ def test_three_critic_steps_are_the_loop_one_writes_by_hand():
         ({"update": Unrolled(3)}, 4, 4, 4 * (3 + 2 * 3)),
         ({"accumulate": 2}, 4, 12, 24),
     ],
-    ids=str,
+    ids=label,
 )
 def test_network_passes_are_those_of_a_loop_written_by_hand(
     options, batches, generator, discriminator

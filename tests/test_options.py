@@ -26,6 +26,7 @@ from lightning_gans.schedules import (
     extragradient,
 )
 from lightning_gans.types import Augmentation
+from tests.conftest import label
 from tests.games import DOUBLE, sgd, train
 from tests.test_gean import ROWS, SaveAt, perceptrons, rows_in_batches, weights
 from tests.test_models import fit, tiny_mlp
@@ -244,7 +245,7 @@ def test_turns_of_two_players_with_scaled_losses_are_refused(schedule):
         {"clip_norm": math.nan},
         {"clip_weights": math.nan},
     ],
-    ids=str,
+    ids=label,
 )
 def test_an_option_out_of_range_is_refused(options):
     with pytest.raises(InputError, match=f"model.{next(iter(options))}"):

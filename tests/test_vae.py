@@ -26,6 +26,7 @@ from lightning_gans.schedules import (
 )
 from lightning_gans.seeds import Stream, seeded
 from lightning_gans.types import Decoder, Encoder
+from tests.conftest import label
 from tests.test_models import fit
 
 DOUBLE = torch.float64
@@ -110,7 +111,7 @@ def test_a_vae_is_the_loop_one_writes_by_hand_bit_for_bit(schedule):
         ({"accumulate": 2}, 8),
         ({"update": extragradient}, 8),
     ],
-    ids=str,
+    ids=label,
 )
 def test_a_joint_move_is_one_pass_there_and_back(options, passes):
     model = points(**options)
@@ -142,7 +143,7 @@ def test_a_joint_move_is_one_pass_there_and_back(options, passes):
         (Accumulated(2), descend),
         (Alternating(2), descend),
     ],
-    ids=str,
+    ids=label,
 )
 def test_one_pass_for_both_changes_nothing(schedule, update):
     options = {"schedule": schedule, "update": update, "optimizer": adam, "clip_norm": 3.0}
