@@ -10,7 +10,9 @@ from unittest import mock
 import pytest
 import torch
 from lightning.pytorch.utilities import rank_zero_only
-from torch import distributed, multiprocessing
+from torch import distributed
+
+from tests.forked import CONTEXT
 
 
 def _free_port() -> int:
@@ -32,7 +34,7 @@ def _meet(rank: int, port: int, function: Callable, args: tuple) -> Any:
                 distributed.destroy_process_group()
 
 
-def _serve(_: int, connection: Any) -> None:
+def _serve(connection: Any) -> None:
     torch.set_num_threads(1)
     while (asked := connection.recv()) is not None:
         folder, variables, *call = asked
@@ -56,8 +58,9 @@ class Pair:
     def __call__(self, function: Callable, *args: Any) -> tuple[Any, Any]:
         """``function(rank, *args)`` of the first and of the second, None of one that has died."""
         if self._second is None:
-            self._connection, theirs = multiprocessing.get_context("spawn").Pipe()
-            self._second = multiprocessing.spawn(_serve, (theirs,), join=False)
+            self._connection, theirs = CONTEXT.Pipe()
+            self._second = CONTEXT.Process(target=_serve, args=(theirs,))
+            self._second.start()
             theirs.close()
         variables = {key: os.environ[key] for key in ("LIGHTNING_GANS_CACHE", "WANDB_MODE")}
         call = (_free_port(), function, args)
@@ -76,8 +79,7 @@ class Pair:
         """End the second process."""
         if self._second is not None:
             self._connection.send(None)
-            while not self._second.join():
-                pass
+            self._second.join()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ from lightning_gans.__main__ import main
 from lightning_gans.callbacks import quality
 from lightning_gans.runs import MetricsFile
 from tests.conftest import TINY_IMAGES
-from tests.pair import pair  # noqa: F401  a fixture
 
 CHAIN = [
     "--config=configs/hmm.yaml",
@@ -52,7 +51,7 @@ def final(experiment):
 
 
 @pytest.fixture
-def both(pair, tmp_path, monkeypatch):  # noqa: F811
+def both(pair, tmp_path, monkeypatch):
     """``lightning fit`` in two processes."""
     monkeypatch.chdir(tmp_path)
 

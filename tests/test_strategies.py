@@ -44,7 +44,6 @@ from lightning_gans.schedules import (
 )
 from lightning_gans.seeds import Stream, seeded
 from lightning_gans.strategies import Replicas
-from tests.pair import pair  # noqa: F401  a fixture
 
 BATCHES = 7
 MANY = 100
@@ -221,7 +220,7 @@ def everything(_, world):
 
 
 @pytest.fixture(scope="module")
-def played(pair):  # noqa: F811
+def played(pair):
     """Every case as played by the first of two processes, by the second, and by one alone."""
     return *pair(everything, 2), everything(0, 1)
 

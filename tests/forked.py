@@ -1,0 +1,48 @@
+"""Processes of the tests' own, forked from one that has imported everything once."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["lightning_gans.cli"])
+
+
+def _command(args: Sequence[str], folder: Path, variables: dict[str, str]) -> None:
+    import torch
+
+    from lightning_gans.__main__ import main
+
+    os.chdir(folder)
+    os.environ.update(variables)
+    torch.set_num_threads(1)  # as these tests: sums depend on it
+    with Path("said").open("w") as said:
+        for stream in (1, 2):
+            os.dup2(said.fileno(), stream)
+    sys.argv = ["lightning", *args]
+    sys.exit(main(list(args)))
+
+
+class Command:
+    """``lightning *args`` in a process of its own, from the current folder."""
+
+    def __init__(self, *args: str) -> None:
+        folder = Path.cwd()
+        self._said = folder / "said"
+        variables = {key: os.environ[key] for key in ("LIGHTNING_GANS_CACHE", "WANDB_MODE")}
+        self._process = CONTEXT.Process(target=_command, args=(args, folder, variables))
+        self._process.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.exitcode is None
+
+    def end(self, number: signal.Signals) -> tuple[int, str]:
+        """Send a signal; the exit code, and what was said."""
+        os.kill(self._process.pid, number)
+        self._process.join()
+        return self._process.exitcode, self._said.read_text()
