@@ -5,10 +5,20 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import cache
+from multiprocessing import forkserver
 from pathlib import Path
+from unittest import mock
 
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["lightning_gans.cli"])
+
+@cache
+def context() -> multiprocessing.context.ForkServerContext:
+    """Where processes start; it has imported the package that these tests are of."""
+    started = multiprocessing.get_context("forkserver")
+    started.set_forkserver_preload(["lightning_gans.cli"])
+    with mock.patch.dict(os.environ, PYTHONPATH=str(Path(__file__).parents[1])):
+        forkserver.ensure_running()
+    return started
 
 
 def _command(args: Sequence[str], folder: Path, variables: dict[str, str]) -> None:
@@ -33,7 +43,7 @@ class Command:
         folder = Path.cwd()
         self._said = folder / "said"
         variables = {key: os.environ[key] for key in ("LIGHTNING_GANS_CACHE", "WANDB_MODE")}
-        self._process = CONTEXT.Process(target=_command, args=(args, folder, variables))
+        self._process = context().Process(target=_command, args=(args, folder, variables))
         self._process.start()
 
     @property

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import distributed
 
-from tests.forked import CONTEXT
+from tests.forked import context
 
 
 def _free_port() -> int:
@@ -58,8 +58,8 @@ class Pair:
     def __call__(self, function: Callable, *args: Any) -> tuple[Any, Any]:
         """``function(rank, *args)`` of the first and of the second, None of one that has died."""
         if self._second is None:
-            self._connection, theirs = CONTEXT.Pipe()
-            self._second = CONTEXT.Process(target=_serve, args=(theirs,))
+            self._connection, theirs = context().Pipe()
+            self._second = context().Process(target=_serve, args=(theirs,))
             self._second.start()
             theirs.close()
         variables = {key: os.environ[key] for key in ("LIGHTNING_GANS_CACHE", "WANDB_MODE")}
