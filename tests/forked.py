@@ -21,10 +21,11 @@ def context() -> multiprocessing.context.ForkServerContext:
     return started
 
 
-def _command(args: Sequence[str], folder: Path, variables: dict[str, str]) -> None:
+def _command(args: Sequence[str], folder: Path, variables: dict[str, str], patience: int) -> None:
     import torch
 
     from lightning_gans.__main__ import main
+    from lightning_gans.callbacks import logger
 
     os.chdir(folder)
     os.environ.update(variables)
@@ -33,17 +34,26 @@ def _command(args: Sequence[str], folder: Path, variables: dict[str, str]) -> No
         for stream in (1, 2):
             os.dup2(said.fileno(), stream)
     sys.argv = ["lightning", *args]
+    logger._SECONDS_FOR_A_SERVER = patience
     sys.exit(main(list(args)))
 
 
 class Command:
-    """``lightning *args`` in a process of its own, from the current folder."""
+    """``lightning *args`` in a process of its own, from the current folder.
 
-    def __init__(self, *args: str) -> None:
+    Args:
+        args: What is typed.
+        patience: Seconds that a server of Weights & Biases has to answer.
+        variables: Of the environment.
+    """
+
+    def __init__(self, *args: str, patience: int = 20, **variables: str) -> None:
         folder = Path.cwd()
         self._said = folder / "said"
-        variables = {key: os.environ[key] for key in ("LIGHTNING_GANS_CACHE", "WANDB_MODE")}
-        self._process = context().Process(target=_command, args=(args, folder, variables))
+        names = ("LIGHTNING_GANS_CACHE", "WANDB_MODE")
+        variables = {name: os.environ[name] for name in names} | variables
+        call = (args, folder, variables, patience)
+        self._process = context().Process(target=_command, args=call)
         self._process.start()
 
     @property
@@ -51,8 +61,9 @@ class Command:
         """Whether it has not ended."""
         return self._process.exitcode is None
 
-    def end(self, number: signal.Signals) -> tuple[int, str]:
-        """Send a signal; the exit code, and what was said."""
-        os.kill(self._process.pid, number)
+    def end(self, number: signal.Signals | None = None) -> tuple[int, str]:
+        """Send a signal, if one is given; the exit code, and what was said."""
+        if number is not None:
+            os.kill(self._process.pid, number)
         self._process.join()
         return self._process.exitcode, self._said.read_text()
