@@ -9,8 +9,8 @@ metrics.csv, quality.jsonl, modes.jsonl and sample grids must be those of the ru
 killed, to the bit. Checkpoints are written every few tenths of a second, so kills hit them, too.
 
 The processes are forked from one that has imported everything, so that no kill is spent on
-imports; an instant before it, the process says where it is. Two processes are started as a user
-starts them; one of them is killed, or both, and one that is left must end by itself.
+imports; an instant before it, the (first) process says where it is. Of two processes one is killed,
+or both, and one that is left must end by itself.
 """
 
 import argparse
@@ -21,15 +21,15 @@ import os
 import random
 import shutil
 import signal
-import subprocess
+import socket
 import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 
 import lightning_gans.cli  # noqa: F401  before the forks
 from lightning_gans.__main__ import main as lightning
@@ -72,74 +72,68 @@ PLACES = {
 """What a process was doing, by a word in its stack: the first that is found."""
 
 
-def fit(args: list[str], said: Path, stack: Path) -> None:
-    """`lightning fit` in this forked process."""
+def fit(args: list[str], said: Path, stack: Path, rank: int = 0, port: int = 0) -> None:
+    """`lightning fit` in this forked process, as one of two if there is a port to meet at."""
     with said.open("w") as told, open(os.devnull, "w") as nothing, stack.open("w") as where:
         os.dup2(told.fileno(), 2)
         os.dup2(nothing.fileno(), 1)
         faulthandler.register(signal.SIGUSR2, where, all_threads=False)
+        if port:
+            rank_zero_only.rank = rank
+            os.environ.update(LOCAL_RANK=str(rank), NODE_RANK="0", WORLD_SIZE="2")
+            os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
         sys.argv[1:] = args
         os._exit(lightning(args))
 
 
-class Alone:
-    """A run in one process."""
+class Run:
+    """A run in one process, or in two.
 
-    def __init__(self, args: list[str], folder: Path) -> None:
-        self.said, self._stack = folder / "said", folder / "stack"
-        forked = multiprocessing.get_context("fork")
-        self._process = forked.Process(target=fit, args=(args, self.said, self._stack))
-        self._process.start()
-
-    def wait(self, seconds: float | None = None) -> int | None:
-        """The exit code, or None if ``seconds`` pass before."""
-        self._process.join(seconds)
-        return self._process.exitcode
-
-    def kill(self, number: signal.Signals) -> str:
-        """Where it was when it was killed."""
-        os.kill(self._process.pid, signal.SIGUSR2)
-        time.sleep(0.003)
-        os.kill(self._process.pid, number)
-        stack = self._stack.read_text()
-        return next((place for word, place in PLACES.items() if word in stack), "elsewhere")
-
-
-class Both:
-    """A run in two processes, started as a user does."""
+    Attributes:
+        said: What the first one says.
+        longest: Seconds that a process took to end after the other was killed.
+    """
 
     longest = 0.0
-    """Seconds that a process took to end after the other was killed."""
 
-    def __init__(self, args: list[str], folder: Path) -> None:
-        self.said = folder / "said"
-        command = [sys.executable, "-m", "lightning_gans", *args]
-        with self.said.open("w") as said:
-            self._first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+    def __init__(self, args: list[str], folder: Path, world: int) -> None:
+        self.said, self._stack = folder / "said0", folder / "stack0"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1] if world > 1 else 0
+        forked = multiprocessing.get_context("fork")
+        self._processes = []
+        for rank in range(world):
+            files = (folder / f"said{rank}", folder / f"stack{rank}")
+            process = forked.Process(target=fit, args=(args, *files, rank, port))
+            process.start()
+            self._processes.append(process)
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """The first one's exit code, or None if ``seconds`` pass before."""
-        try:
-            return self._first.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
+        """The first one's exit code, or None if ``seconds`` pass before; all have ended then."""
+        self._processes[0].join(seconds)
+        if self._processes[0].exitcode is not None:
+            for process in self._processes:
+                process.join()
+        return self._processes[0].exitcode
 
     def kill(self, number: signal.Signals) -> str:
-        """Who was killed."""
-        first = self._first.pid
-        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
-        pids = {"the first": [first], "the second": children, "both": [first, *children]}
-        who = random.choice(list(pids)) if children else "the first"
-        for pid in map(int, pids[who]):
-            os.kill(pid, number)
-        started = time.monotonic()
+        """Kill one, or all; where the first was."""
+        os.kill(self._processes[0].pid, signal.SIGUSR2)
+        time.sleep(0.003)
+        world = len(self._processes)
+        victims = random.choice([[process] for process in self._processes] + [self._processes])
+        for process in victims:
+            os.kill(process.pid, number)
+        began = time.monotonic()
         self.wait()
-        for pid in map(int, children):
-            with suppress(ProcessLookupError):
-                while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
-                    time.sleep(0.02)
-            Both.longest = max(Both.longest, time.monotonic() - started)
-        return who
+        Run.longest = max(Run.longest, time.monotonic() - began)
+        stack = self._stack.read_text()
+        place = next((place for word, place in PLACES.items() if word in stack), "elsewhere")
+        if world == 1:
+            return place
+        ranks = {1: f"process {self._processes.index(victims[0])}", world: "both"}
+        return f"{ranks[len(victims)]} in {place}"
 
 
 def left(folder: Path) -> dict[str, str]:
@@ -160,47 +154,44 @@ def left(folder: Path) -> dict[str, str]:
 
 
 def play(
-    kind: type[Alone] | type[Both], args: list[str], folder: Path, kills: int, options
+    args: list[str], world: int, folder: Path, kills: int, options: argparse.Namespace
 ) -> tuple[Counter[str], str]:
     """Kill a run up to ``kills`` times; where it was, and what it said that it should not."""
     where: Counter[str] = Counter()
     folder.mkdir()
     while True:
         started = time.monotonic()
-        run = kind([*args, f"--run.folder={folder}", "--resume=auto"], folder)
-        if where.total() < kills:
-            code = run.wait(random.uniform(0, play.seconds))
-            if code is None:
-                number = getattr(signal, f"SIG{random.choice(options.signal)}")
-                where[run.kill(number)] += 1
+        run = Run([*args, f"--run.folder={folder}", "--resume=auto"], folder, world)
+        if where.total() < kills and run.wait(random.uniform(0, play.seconds)) is None:
+            where[run.kill(getattr(signal, f"SIG{random.choice(options.signal)}"))] += 1
         code = run.wait()
         told = run.said.read_text()
-        if "Traceback" in told and kind is Alone:
-            return where, told[-500:]
         if code == 0:
             return where, ""
-        if kind is Alone and code not in (-signal.SIGKILL, -signal.SIGTERM, 143):
+        # Who is left where another was killed ends by a message.
+        expected = (-signal.SIGKILL, -signal.SIGTERM, 143, *([2] if world > 1 else []))
+        if "Traceback" in told or code not in expected:
             return where, f"exit code {code}: {told[-500:]}"
         play.seconds = max(play.seconds, time.monotonic() - started)
 
 
 def compare(name: str, options: argparse.Namespace) -> tuple[Counter[str], set[str], int]:
     """Where runs of ``name`` were killed, what came out different, and how many things equal."""
-    kind = Both if name in TOGETHER else Alone
-    args = ["fit", *TOGETHER[name]] if kind is Both else ["fit", *ALONE[name], *SHORT]
+    world = 2 if name in TOGETHER else 1
+    args = ["fit", *TOGETHER[name]] if world == 2 else ["fit", *ALONE[name], *SHORT]
     where: Counter[str] = Counter()
     wrong: set[str] = set()
     with tempfile.TemporaryDirectory() as temporary:
         whole, parts = Path(temporary, "whole"), Path(temporary, "parts")
         started = time.monotonic()
-        _, said = play(kind, args, whole, 0, options)
+        _, said = play(args, world, whole, 0, options)
         if said:
             sys.exit(said)
         play.seconds = time.monotonic() - started
         expected = left(whole)
         while where.total() < options.kills:
             shutil.rmtree(parts, ignore_errors=True)
-            now, said = play(kind, args, parts, min(5, options.kills - where.total()), options)
+            now, said = play(args, world, parts, min(5, options.kills - where.total()), options)
             where += now
             found = {} if said else left(parts)
             wrong |= {key for key in expected | found if expected.get(key) != found.get(key)}
@@ -226,8 +217,7 @@ def main() -> None:
         places = ", ".join(f"{place} {n}" for place, n in where.most_common())
         same, others = f"{things - len(wrong)} of {things}", ", ".join(wrong) or "-"
         print(f"| {name} | {places} | {same} | {others} |", flush=True)
-    if Both.longest:
-        print(f"\nA process that was left ended within {Both.longest:.1f} s.")
+    print(f"\nAfter a kill all had ended within {Run.longest:.1f} s.")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from lightning_gans.models import GAN
 from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
 from lightning_gans.strategies import Replicas
 
-BATCH, WARM, TIMED, ROUNDS = 64, 2, 6, 5
+BATCH, WARM, TIMED, ROUNDS = 64, 2, 6, 3
 
 
 def adam(parameters: Any) -> torch.optim.Adam:
