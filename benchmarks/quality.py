@@ -168,7 +168,7 @@ def evaluation() -> None:
 def inception() -> None:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    from lightning_gans.metrics.features import to_bytes
+    from lightning_gans.data.batches import to_bytes
     from lightning_gans.metrics.inception import Inception
 
     load, FeatureExtractorInceptionV3.load_state_dict = torch.load, lambda self, state: None

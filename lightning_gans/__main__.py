@@ -14,6 +14,7 @@ usage: lightning <command> [options]
   predict    what a model says of each test event (logits, likelihoods), as an .npz
   sample     samples of a checkpoint:      lightning sample --ckpt_path X -n 64 --out grid.png
   evaluate   how good images are:          lightning evaluate --real MNIST --fake X.ckpt
+  dashboard  a page over all runs:   lightning dashboard runs/ [--export report.html]
   list       models, data sets, networks, objectives, schedules and shipped configs
 
   lightning <command> --help    its options
@@ -71,18 +72,19 @@ def _dispatch(args: list[str]) -> int:
         from lightning_gans.evaluation import run
 
         run(rest)
+    elif command == "dashboard":
+        from lightning_gans.dashboard.command import run
+
+        run(rest)
     elif command in _LIGHTNING:
         from lightning_gans.cli import run
 
         run(args)
     else:
-        from difflib import get_close_matches
+        from lightning_gans.errors import InputError, meant
 
-        from lightning_gans.errors import InputError
-
-        names = (*_LIGHTNING, "sample", "evaluate", "list")
-        near = get_close_matches(command, names, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        names = (*_LIGHTNING, "sample", "evaluate", "dashboard", "list")
+        hint = meant(command, names)
         raise InputError(f"there is no command {command!r}, only {', '.join(names)}{hint}")
     return 0
 

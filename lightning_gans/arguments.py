@@ -1,6 +1,5 @@
 """The config files and checkpoints that a command line names, found before it is parsed."""
 
-import difflib
 import json
 import re
 import sys
@@ -14,7 +13,7 @@ from omegaconf import OmegaConf
 
 from lightning_gans import models
 from lightning_gans.callbacks import read_checkpoint
-from lightning_gans.errors import InputError
+from lightning_gans.errors import InputError, meant
 from lightning_gans.paths import CONFIGS
 
 __all__ = ["config_files", "precision_of", "refuse_automatic", "refuse_foreign", "with_configs"]
@@ -164,8 +163,7 @@ def _check_file(name: str) -> None:
         raise InputError(f"{name} must hold keys such as {', '.join(_PARTS[:3])}")
     for key, value in content.items():
         if key not in _PARTS:
-            near = difflib.get_close_matches(str(key), _PARTS, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f", only {', '.join(_PARTS)}"
+            hint = meant(str(key), _PARTS) or f", only {', '.join(_PARTS)}"
             raise InputError(f"{name}: there is no key {key!r}{hint}")
         if key == "trainer" and not isinstance(value, dict):
             raise InputError(f"{name}: {key} must hold keys, not {value!r}")
@@ -177,8 +175,7 @@ def _shipped(name: str) -> Path:
     if shipped.is_file():
         return shipped
     known = [f"configs/{file.relative_to(CONFIGS)}" for file in CONFIGS.rglob("*.yaml")]
-    near = difflib.get_close_matches(name, known, 1, cutoff=0.4)
-    hint = f"; did you mean {near[0]}?" if near else "; `lightning list configs` shows ours"
+    hint = meant(name, known, 0.4) or "; `lightning list configs` shows ours"
     raise InputError(f"there is no config file {name}{hint}")
 
 

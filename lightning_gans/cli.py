@@ -124,6 +124,7 @@ class CLI(LightningCLI):
         reporting = [self._get(self.config_init, part) for part in callbacks.REPORTING] + progress
         parts = [
             callbacks.RunConfig(self._settings),
+            callbacks.Account(),
             callbacks.Resumed(self.config.fit.ckpt_path),
             *reporting,
             # After what reports, so that they find the rows of their batch there.

@@ -1,6 +1,28 @@
 """What ends a command with one line and an exit code instead of a traceback."""
 
-__all__ = ["Diverged", "FailedElsewhere", "InputError", "Interrupted"]
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["Diverged", "FailedElsewhere", "InputError", "Interrupted", "meant", "nearest"]
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that is most like what was typed, whatever the case; None if none is near.
+
+    Args:
+        name: What was typed.
+        known: What could have been.
+        cutoff: How alike they must be, 0 to 1.
+    """
+    lower = {one.lower(): one for one in known}
+    near = get_close_matches(name.lower(), lower, 1, cutoff)
+    return lower[near[0]] if near else None
+
+
+def meant(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The end of a message: which name may have been meant (`nearest`); empty if none is near."""
+    near = nearest(name, known, cutoff)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 class InputError(ValueError):

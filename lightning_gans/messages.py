@@ -1,8 +1,5 @@
 """What the command line says, in words for people, and what it need not say."""
 
-import difflib
-import importlib
-import inspect
 import logging
 import os
 import re
@@ -13,8 +10,8 @@ from typing import NoReturn
 from lightning.pytorch.cli import LightningArgumentParser
 from tqdm import tqdm
 
-from lightning_gans.catalogue import STAGES, public_names
-from lightning_gans.errors import InputError
+from lightning_gans.errors import InputError, meant
+from lightning_gans.hints import meant_class, meant_import, meant_key, meant_option, place_of
 
 __all__ = ["Parser", "cause_of", "quieten"]
 
@@ -39,14 +36,15 @@ _NOISE = (
     "Union subtypes",
     "Given value",
     "Errors:",
+    "Problem with given class_path",
 )
 
-_WRONG_NAME = re.compile(
-    r"unrecognized arguments: --([\w.]+)"
-    r"|[Oo]ption '([\w.]+)'"
-    r"|import path string: ([\w.]+)"
-    r"|module '[\w.]+' has no attribute '(\w+)'"
-)
+_WRONG_OPTION = re.compile(r"unrecognized arguments: --([\w.]+)|Option '([\w.]+)' is not accepted")
+_WRONG_CLASS = re.compile(r"import path string: ([\w.]+)")
+_WRONG_IMPORT = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'")
+_CHOICES = re.compile(r"Literal\[([^\]]*)\]")
+_GIVEN = re.compile(r"(?:Got value|Given value): (\S+)")
+_KEY = re.compile(r'key "([\w.]+)"')
 
 _IN_OTHER_WORDS = (
     (re.compile(r"<class '(?:\w+\.)*(\w+)'>"), r"\1"),
@@ -56,30 +54,11 @@ _IN_OTHER_WORDS = (
     (re.compile(r"Parser key "), "key "),
     (re.compile(r"Expected an? typing\.Literal\[([^\]]*)\]"), r"expected one of \1"),
     (re.compile(r"Expected an? (int|float)\b"), r"expected \1"),
+    (re.compile(r"(one of [^.]*?) expected one of "), r"\1, "),
     (re.compile(r"(expected (?:int|float|one of [^.]*?)) expected "), r"\1, or "),
     (re.compile(r"does not correspond to a subclass of Penalty"), "is no penalty, such as R1"),
     (re.compile(r"expected Sequence, not (\w+)"), r"expected a list; +=\1 adds one to it"),
 )
-
-
-_FUNCTIONS = {
-    name: f"lightning_gans.{stage}.{name}"
-    for stage in ("objectives", "schedules")
-    for name, _ in public_names(stage)
-    if name.islower()
-}
-
-
-_PLACES = {
-    "Configured": "model.objective",
-    "Discriminator": "model.discriminator",
-    "Generator": "model.generator",
-    "Optimizer": "model.generator_optimizer or model.discriminator_optimizer",
-    "Penalty": "model.penalties, a list; e.g. --model.penalties+=R1",
-    "Schedule": "model.schedule",
-    "UpdateRule": "model.update",
-}
-"""Where the classes of each base are given."""
 
 
 class Parser(LightningArgumentParser):
@@ -101,20 +80,33 @@ def explain(message: str, parser: LightningArgumentParser) -> str:
         )
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
     lines = [line for line in lines if line and not any(word in line for word in _NOISE)]
-    text = " ".join(dict.fromkeys(lines))
+    lines = [line for i, line in enumerate(lines) if not any(line in said for said in lines[:i])]
+    text = " ".join(lines)
     for pattern, words in _IN_OTHER_WORDS:
         text = pattern.sub(words, text)
-    text = re.sub(r'key "(\w+)"', _as_typed, text)
-    for groups in dict.fromkeys(_WRONG_NAME.findall(message)):
-        name = "".join(groups)
-        names = _names(parser) - {name}
-        if place := _place_of(name):
-            text += f"; {name} belongs to {place}"
-        elif name in _FUNCTIONS:
-            text += f"; did you mean {_FUNCTIONS[name]!r}? functions need their full name"
-        elif near := difflib.get_close_matches(name, names, 1):
-            text += f"; did you mean {near[0]!r}?"
-    return text
+    text = re.sub(r'key "(\w+)"', lambda key: f'key "{_as_typed(key[1], message)}"', text)
+    if wrong := _WRONG_OPTION.search(message):
+        typed = _as_typed(name := wrong[1] or wrong[2], message)
+        if typed == wrong[2]:  # a key of a config
+            return text + meant_key(name)
+        return f"there is no option --{typed}{meant_option(typed, _options(parser))}"
+    return text + _hint(message, key[1] if (key := _KEY.search(text)) else "")
+
+
+def _hint(message: str, key: str) -> str:
+    """What may have been meant by the value of ``key``."""
+    if wrong := _WRONG_CLASS.search(message):
+        name = wrong[1]
+        if place := place_of(name):
+            return f"; {name} belongs to {place}"
+        return meant_class(name, key.rpartition(".")[2])
+    given = _GIVEN.search(message)
+    if wrong := _WRONG_IMPORT.search(message):
+        typed = f"{wrong[1]}.{wrong[2]}"
+        whole = re.search(rf"{re.escape(typed)}[\w.]*", message)
+        return meant_import(whole[0] if whole else typed, wrong[1], wrong[2])
+    choices = [choice for one in _CHOICES.findall(message) for choice in one.split(", ")]
+    return meant(given[1], [choice.strip("'") for choice in choices]) if given else ""
 
 
 def cause_of(error: BaseException) -> str | None:
@@ -127,43 +119,33 @@ def cause_of(error: BaseException) -> str | None:
     return None
 
 
-def _as_typed(key: re.Match[str]) -> str:
-    """A key by the whole name it was typed with, where it was typed; configs have no such name."""
-    for argument in sys.argv[1:]:
-        option = argument.partition("=")[0].lstrip("-").removesuffix("+")
-        if argument.startswith("--") and option.endswith(f".{key[1]}"):
-            return f'key "{option}"'
-    return key[0]
+def _as_typed(key: str, message: str) -> str:
+    """A key by its whole name where it was typed, best with the value that the message tells.
+
+    Configs have no such name.
+    """
+    options = [arg.partition("=") for arg in sys.argv[1:] if arg.startswith("--")]
+    values = dict(zip(sys.argv[1:], sys.argv[2:], strict=False))
+    named = [
+        (name.lstrip("-").removesuffix("+"), value or values.get(name, ""))
+        for name, _, value in options
+        if f".{name.lstrip('-').removesuffix('+')}".endswith(f".{key}")
+    ]
+    wrong = {*_GIVEN.findall(message), *_WRONG_CLASS.findall(message)}
+    told = [name for name, value in named if value in wrong]
+    return (told or [name for name, _ in named] or [key])[0]
 
 
-def _place_of(name: str) -> str | None:
-    """The parameter that takes the class ``name`` of ours, None if none does."""
-    for stage in STAGES:
-        cls = getattr(importlib.import_module(f"lightning_gans.{stage}"), name, None)
-        for base in getattr(cls, "__mro__", ()):
-            if base.__name__ in _PLACES:
-                return _PLACES[base.__name__]
-    return None
-
-
-def _names(parser: LightningArgumentParser) -> set[str]:
-    """Every option of the command line, and every class, function and parameter of ours."""
+def _options(parser: LightningArgumentParser) -> list[str]:
+    """Every option of the command line, without dashes."""
     subs = next((a.choices.values() for a in parser._actions if isinstance(a.choices, dict)), ())
-    names = {
+    found = [
         option.lstrip("-")
         for one in (parser, *subs)
         for action in one._actions
         for option in action.option_strings
-    }
-    for stage in STAGES:
-        module = importlib.import_module(f"lightning_gans.{stage}")
-        for name, _ in public_names(stage):
-            names.add(name)
-            # A preset hands its keywords on, so its parents' parameters are its own too.
-            for cls in getattr(getattr(module, name), "__mro__", ())[:-1]:
-                if cls.__module__.startswith("lightning_gans."):
-                    names |= set(inspect.signature(cls.__init__).parameters)
-    return names
+    ]
+    return [*found, "resume", "force"]
 
 
 def quieten() -> None:

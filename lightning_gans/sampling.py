@@ -1,6 +1,7 @@
 """``lightning sample``: samples from a checkpoint alone."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -8,17 +9,27 @@ import numpy as np
 import torch
 from jsonargparse import ArgumentParser
 from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
 
 from lightning_gans.arguments import refuse_foreign
 from lightning_gans.callbacks import check_weights, draw_grid, picture_of, read_checkpoint
-from lightning_gans.errors import InputError
+from lightning_gans.data.batches import to_bytes
+from lightning_gans.errors import InputError, meant
 from lightning_gans.models import Model
 
 __all__ = ["Parser", "device_of", "load_model", "run", "write_samples"]
 
 
 class Parser(argparse.ArgumentParser):
-    """Whose errors are ours."""
+    """Whose errors are ours, and whose options have one name."""
+
+    def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:
+        """As argparse's; an unknown option is told before what else is missing."""
+        known = self._option_string_actions
+        for name in (arg.partition("=")[0] for arg in args if arg.startswith("--")):
+            if name not in known:
+                self.error(f"there is no option {name}{meant(name, known)}")
+        return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line."""
@@ -84,8 +95,8 @@ def write_samples(samples: Tensor, out: Path) -> None:
             draw(samples, out)
         elif out.suffix == "" and draw is draw_grid:
             out.mkdir(parents=True, exist_ok=True)
-            for i, image in enumerate(samples):
-                draw(image[None], out / f"{i:06d}.png")
+            for i, image in enumerate(to_bytes(samples).cpu()):
+                to_pil_image(image).save(out / f"{i:06d}.png")
         else:
             raise InputError(
                 f"--out {out}: the ending must be .png (one picture), .npz (the numbers) "

@@ -18,11 +18,15 @@ DISCRIMINATOR = "--model.init_args.discriminator"
 TYPED = {
     "nothing but fit": (["fit"], "--config configs/dcgan.yaml"),
     "unknown command": (["fti"], "did you mean 'fit'?"),
-    "unknown key of the trainer": ([*FIT, "--trainer.max_epocs=3"], "'trainer.max_epochs'?"),
-    "unknown key of a class": ([*FIT, f"{GENERATOR}.init_args.latent_dmi=3"], "'latent_dim'?"),
+    "unknown key of the trainer": ([*FIT, "--trainer.max_epocs=3"], "'--trainer.max_epochs'?"),
+    "unknown key of a class": (
+        [*FIT, f"{GENERATOR}.init_args.latent_dmi=3"],
+        "no option --model.init_args.generator.init_args.latent_dmi; did you mean "
+        "'--model.generator.latent_dim'?",
+    ),
     "unknown key of a preset": (
         [*FIT, "--model=WGAN", "--model.clip_weigths=1"],
-        "'clip_weights'?",
+        "'--model.clip_weights'?",
     ),
     "wrong type": (
         [*FIT, "--data.init_args.batch_size=many"],
@@ -31,13 +35,55 @@ TYPED = {
     "unknown class": ([*FIT, "--model.class_path=GANN"], "did you mean 'GAN'?"),
     "unknown objective": (
         [*FIT, "--model.init_args.objective=lightning_gans.objectives.hing"],
-        "did you mean 'hinge'?",
+        "did you mean 'lightning_gans.objectives.hinge'?",
+    ),
+    "an objective of a misspelt module": (
+        [*FIT, "--model.objective=lightning_gans.objectve.hinge"],
+        "did you mean 'lightning_gans.objectives.hinge'?",
+    ),
+    "an unknown objective by its short name": (
+        [*FIT, "--model.objective=hing"],
+        "known or dotted, not hing; did you mean 'lightning_gans.objectives.hinge'?",
+    ),
+    "a model whose letters are mixed up": ([*FIT, "--model", "VEA"], "did you mean 'VAE'?"),
+    "a model by its full name": (
+        [*FIT, "--model=lightning_gans.models.VEA"],
+        "did you mean 'lightning_gans.models.VAE'?",
+    ),
+    "unknown data": ([*FIT, "--data=Digitz"], "did you mean 'Digits'?"),
+    "a covariance": (
+        ["fit", "--config=configs/mixture.yaml", "--model.covariance=ful"],
+        "did you mean 'Full'?",
+    ),
+    "a schedule": ([*FIT, "--model.schedule=Alternatin"], "did you mean 'Alternating'?"),
+    "an optimizer of torch": ([*FIT, "--model.generator_optimizer=Adm"], "did you mean 'Adam'?"),
+    "a setting of a misspelt optimizer": (
+        [*FIT, "--model.generator_optimzer.lr=1e-3"],
+        "--model.generator_optimzer.lr; did you mean '--model.generator_optimizer.lr'?",
+    ),
+    "unknown option of the model": (
+        [*FIT, "--model.generatr=DCGANGenerator"],
+        "no option --model.generatr; did you mean '--model.generator'?",
+    ),
+    "nothing like any penalty": (
+        [*FIT, "--model.penalties+=Q7"],
+        "not Q7; it can be Annealed, DRAGAN, GradientPenalty, Lazy, LeCam, R1, R2",
+    ),
+    "a word among several": ([*FIT, "--run.wandb=ofline"], "did you mean 'offline'?"),
+    "an option of ours": ([*FIT, "--resum=auto"], "did you mean '--resume'?"),
+    "two of a name, the second misspelt": (
+        [*FIT, "--model.generator.norm=none", "--model.discriminator.norm=nune"],
+        "key \"model.discriminator.norm\": expected one of 'batch', 'none'. Got value: nune; did",
+    ),
+    "a key of a config": (
+        ["fit", "--config=generatr.yaml"],
+        "Option 'generatr.class_path' is not accepted; did you mean 'generator'?",
     ),
     "a network as the model": (
         [*FIT, "--model=lightning_gans.networks.DCGANGenerator"],
         "does not correspond to a subclass of Model",
     ),
-    "missing config": (["fit", "--config=configs/dcgn.yaml"], "did you mean configs/dcgan.yaml?"),
+    "missing config": (["fit", "--config=configs/dcgn.yaml"], "did you mean 'configs/dcgan.yaml'?"),
     "a config that is no YAML": (["fit", "--config=broken.yaml"], "broken.yaml is not YAML"),
     "an empty config": (["fit", "--config=empty.yaml"], "empty.yaml must hold keys such as model"),
     "a config with a wrong part": (["fit", "--config=modle.yaml"], "modle.yaml: there is no key"),
@@ -192,6 +238,10 @@ def mess(lightning):
         "model: {class_path: GAN, init_args: {generator: {class_path: DCGANGenerator, init_args: "
         "{image_size: '${data.init_args.image_sise}'}}, discriminator: "
         "{class_path: DCGANDiscriminator}}}\ndata: {class_path: Digits}\n"
+    )
+    Path("generatr.yaml").write_text(
+        "model: {class_path: GAN, init_args: {generatr: {class_path: DCGANGenerator}}}\n"
+        "data: {class_path: Digits}\n"
     )
     Path("empty.yaml").touch()
     Path("boom.py").write_text(

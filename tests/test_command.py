@@ -43,6 +43,8 @@ def test_a_run_leaves_what_a_user_expects(trained):
         "checkpoints/last.ckpt",
         "curves.png",
         "metrics.csv",
+        "run.json",
+        "times.tsv",
         "samples/real.png",
         "samples/epoch_00001_samples_000000192.png",
         "samples/epoch_00002_samples_000000384.png",

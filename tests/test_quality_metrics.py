@@ -1,5 +1,6 @@
 """Quality in real runs: by default, beside training and never in its way; tables; evaluate."""
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import distributed
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torchvision.models import shufflenet_v2_x0_5
 
 from lightning_gans.callbacks.best import badness
@@ -157,6 +159,7 @@ def broken(self, n, generator=None):
     return torch.full((n, 1, 32, 32), math.nan)
 
 
+@pytest.mark.filterwarnings("always:.* samples are not finite")
 @pytest.mark.parametrize("n", ["null", "500"])
 def test_samples_that_are_not_numbers_stop_nothing(lightning, monkeypatch, n):
     from lightning_gans.models.latent import LatentGame
@@ -164,6 +167,8 @@ def test_samples_that_are_not_numbers_stop_nothing(lightning, monkeypatch, n):
     monkeypatch.setattr(LatentGame, "sample", broken)
     answer = lightning(*FIT, f"--quality.n={n}")
     assert answer.code == 0, answer.err
+    told = int(n) if n != "null" else 360
+    assert f"warning: {told} of {told} samples are not finite: left out" in answer.err
     assert all(v["value"] is None for v in rows_of("runs/dcgan/version_0")[0]["metrics"].values())
 
 
@@ -266,6 +271,30 @@ def test_a_test_looks_as_the_run_did(lightning):
     answer = lightning("test", "--ckpt_path=runs/dcgan/version_0/checkpoints/final.ckpt")
     assert answer.code == 0 and "pixels1024/fd_pixels" in answer.out, answer.err
     assert "digits32" not in answer.out and "_n50" in answer.out
+
+
+def test_with_inceptions_weights_here_the_same_command_logs_fid(lightning, tmp_path, monkeypatch):
+    """The original file cannot be had everywhere: random weights, and their digest in its place."""
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "load", lambda *args, **options: {})
+        patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
+        network = FeatureExtractorInceptionV3(
+            "random", ["2048", "logits_unbiased"], feature_extractor_weights_path="none"
+        )
+    torch.save(network.state_dict(), path := tmp_path / "weights.pth")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setattr("lightning_gans.metrics.inception._SHA256", digest[:8])
+    monkeypatch.setenv("LIGHTNING_GANS_INCEPTION", str(path))
+    np.savez("few.npz", images=Digits(32).arrays("train")[0][:14, 0].numpy())
+    few = ["--data=Arrays", "--data.path=few.npz", "--data.batch_size=4", "--quality.n=10"]
+    answer = lightning(*FIT, *few, "--trainer.max_steps=2", "--quality.metrics=[frechet,kernel]")
+    assert answer.code == 0, answer.err
+    (row,) = rows_of("runs/dcgan/version_0")
+    assert list(row["metrics"]) == ["inception/fid", "inception/kid"]
+    assert row["metrics"]["inception/fid"]["value"] > 0
+    protocol = row["protocols"]["inception"]
+    assert protocol["digest"] == digest and protocol["resize"] == "tf1-bilinear-299"
+    assert (protocol["n_real"], protocol["n"]) == (12, 10)
 
 
 def test_training_stays_the_same_beside_a_large_network(lightning, tmp_path):

@@ -1,5 +1,6 @@
 """Callbacks: what is shown, saved and reported while a model trains."""
 
+from lightning_gans.callbacks.account import Account
 from lightning_gans.callbacks.checkpoint import Checkpoints
 from lightning_gans.callbacks.config import RunConfig
 from lightning_gans.callbacks.gradients import Gradients
@@ -35,6 +36,7 @@ __all__ = [
     "EVALUATING",
     "REPORTING",
     "SETTABLE",
+    "Account",
     "Checkpoints",
     "Gradients",
     "Inpainting",

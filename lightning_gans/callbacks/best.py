@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,35 +9,9 @@ from lightning.pytorch import LightningModule, Trainer
 
 from lightning_gans.callbacks.logger import RunLogger
 from lightning_gans.errors import InputError
-from lightning_gans.runs import MetricsFile
+from lightning_gans.runs import KNOWN_GOALS, MetricsFile, badness
 
 __all__ = ["Best"]
-
-_HIGHER = (
-    *("precision", "recall", "score_", "vendi", "authentic", "memorisation_penalty"),
-    *("captured", "corrected", "high_quality", "least_served", "ms_ssim_across"),
-)
-_LOWER = (
-    *("fd_", "kd_", "mifd_", "reverse_kl", "forward_kl", "js", "total_variation"),
-    *("most_served", "ndb", "duplicates", "nll", "bits_per_dimension"),
-)
-_TOWARDS = {"density": 1.0, "coverage": 1.0, "c_t": 0.0, "spread": 1.0}
-_WHOLE = {"fid": 1, "kid": 1, "mifid": 1, "is": -1}
-
-
-def badness(metric: str) -> Callable[[float], float] | None:
-    """What is least where a metric of this name is best; None for names that nothing is known of.
-
-    A metric's name may end in the rule or size it goes by, as high_quality_chi2.
-    """
-    name = metric.rsplit("/", 1)[-1]
-    if name in _WHOLE:
-        return lambda value: _WHOLE[name] * value
-    if name in _TOWARDS:
-        return lambda value: abs(value - _TOWARDS[name])
-    if name.startswith(_LOWER) or name.endswith("_loss"):
-        return lambda value: value
-    return (lambda value: -value) if name.startswith(_HIGHER) else None
 
 
 class Best:
@@ -57,7 +30,7 @@ class Best:
         self.metric = metric
         self._badness = badness(metric)
         if self._badness is None:
-            known = ", ".join([*_WHOLE, *_LOWER, *_HIGHER, *_TOWARDS])
+            known = ", ".join(KNOWN_GOALS)
             raise InputError(
                 f"checkpoints.best is {metric!r}; it must be a loss, or begin with one of {known}"
             )

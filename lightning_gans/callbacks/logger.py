@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightning_gans.runs import MetricsFile, RunOptions
+from lightning_gans.runs import MetricsFile, RunOptions, Times
 from lightning_gans.types import Generative
 
 __all__ = ["RunLogger", "finish_wandb", "run_folder", "wandb_logger"]
@@ -29,6 +29,7 @@ class RunLogger(Logger):
     Attributes:
         folder: The run folder.
         metrics: metrics.csv, which the first process alone writes.
+        times: times.tsv, likewise.
     """
 
     def __init__(self, folder: Path | None, clock: Generative) -> None:
@@ -37,6 +38,7 @@ class RunLogger(Logger):
         self.folder = folder or Path()
         if folder is not None:
             self.metrics = MetricsFile(folder / "metrics.csv")
+            self.times = Times(folder / "times.tsv")
 
     def share(self, trainer: Trainer) -> None:
         """Let all processes know the first one's folder."""
@@ -62,6 +64,7 @@ class RunLogger(Logger):
         """Append a row."""
         time = {"step": step or 0, "samples_seen": self._clock.samples_seen}
         self.metrics.append({**time, **metrics})
+        self.times.mark(*time.values())
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Nothing: config.yaml holds them."""

@@ -25,7 +25,7 @@ from lightning_gans.metrics.reference import reference, training_of
 from lightning_gans.seeds import Stream, mix
 from lightning_gans.types import Events
 
-__all__ = ["QualityMetrics"]
+__all__ = ["QualityMetrics", "drawn"]
 
 Draw = Callable[[int, torch.Generator], Events]
 
@@ -173,6 +173,21 @@ class QualityMetrics(Evaluations):
         return measured, columns
 
 
+def drawn(draw: Draw, n: int, seed: int, rank: int = 0, world: int = 1) -> Iterator[Events]:
+    """The samples of an evaluation, in chunks, each with a source of latents of its own.
+
+    Args:
+        draw: From a number and a source of latents to samples.
+        n: Samples.
+        seed: Of them; each chunk is a function of (seed, chunk).
+        rank: Every ``world``-th chunk from this one on.
+        world: 1 gives all.
+    """
+    for chunk in range(rank, -(-n // _CHUNK), world):
+        source = torch.Generator().manual_seed(mix(Stream.EVALUATION, seed, chunk))
+        yield draw(min(_CHUNK, n - chunk * _CHUNK), source)
+
+
 def shared_features(
     draw: Draw,
     extractor: Extractor,
@@ -189,7 +204,7 @@ def shared_features(
         draw: From a number and a source of latents to samples.
         extractor: What sees them.
         n: Samples, all processes together.
-        seed: Of the samples: each chunk of 100 has a source of its own.
+        seed: Of the samples (`drawn`).
         rank: This process.
         world: Number of processes.
         device: Where they exchange tensors.
@@ -198,10 +213,10 @@ def shared_features(
     chunks = -(-n // _CHUNK)
 
     def batches(pause: Pause) -> Iterator[Events]:
+        own = drawn(draw, n, seed, rank, world)
         for first in range(0, chunks, world):
-            if (chunk := first + rank) < chunks:
-                source = torch.Generator().manual_seed(mix(Stream.EVALUATION, seed, chunk))
-                yield draw(min(_CHUNK, n - chunk * _CHUNK), source)
+            if first + rank < chunks:
+                yield next(own)
             elif not first:  # more processes than chunks: as wide as the others', and empty
                 yield draw(1, torch.Generator())[:0]
             pause()

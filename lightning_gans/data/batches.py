@@ -17,6 +17,7 @@ __all__ = [
     "finish",
     "mirrored",
     "normalise",
+    "to_bytes",
 ]
 
 Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
@@ -98,6 +99,11 @@ class CountedBatches(Sampler[Tensor]):
 def normalise(images: Tensor) -> Tensor:
     """Images of bytes (0 to 255) as float in [-1, 1]."""
     return images.float().mul_(1 / 127.5).sub_(1)
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Images in [-1, 1] as bytes: rounded, and cut off at 0 and 255 instead of wrapped."""
+    return images.float().add(1).mul_(127.5).round_().clamp_(0, 255).byte()
 
 
 def mirrored(batches: CountedBatches) -> Tensor:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from lightning_gans.data.batches import normalise, to_bytes
 from lightning_gans.metrics.oracles import Oracle
 from lightning_gans.types import Events, InputError
 
@@ -22,7 +23,6 @@ __all__ = [
     "ImageNetwork",
     "features_of",
     "tell_time",
-    "to_bytes",
 ]
 
 _AT_ONCE = 64
@@ -46,19 +46,21 @@ class Features(NamedTuple):
 class Extractor(ABC):
     """Turns events into features.
 
-    It is no module, so that a model which holds one neither trains nor saves it.
+    Images are seen as a file holds them, rounded to bytes: the same samples have the same features
+    in memory and in a folder. It is no module, so that a model which holds one neither trains nor
+    saves it.
 
     Attributes:
         name: What its metrics are of, with the size it looks at, e.g. digits32.
         digest: SHA-256 of what it computes with, in hexadecimal; equal digests measure equally.
-        resize: What is done to images before, e.g. none.
+        resize: What is done to images before, e.g. bytes; none is done to points.
         num_features: d.
         tells_classes: Whether it gives logits.
     """
 
     name: str
     digest: str
-    resize: str = "none"
+    resize: str
     num_features: int
     tells_classes: bool = True
 
@@ -81,16 +83,16 @@ def named_after(set_name: str) -> dict[str, str]:
     return {"frechet": f"fd_{set_name}", "kernel": f"kd_{set_name}", "score": f"score_{set_name}"}
 
 
-def to_bytes(images: Events) -> UInt8[Tensor, "n channels height width"]:
-    """Images in [-1, 1] as bytes: rounded, and cut off at 0 and 255 instead of wrapped."""
-    return images.add(1).mul(127.5).round().clamp(0, 255).byte()
+def _seen(images: Events) -> Events:
+    """Images in [-1, 1] as a file holds them."""
+    return normalise(to_bytes(images))
 
 
 class Flat(Extractor):
     """The numbers of an event themselves, one after another.
 
     Args:
-        event_shape: Of the events; images give pixels, others points.
+        event_shape: Of the events; images give pixels, rounded to bytes, others points.
 
     Raises:
         InputError: They have more than 4,096 numbers, too many for a covariance.
@@ -100,7 +102,8 @@ class Flat(Extractor):
     tells_classes = False
 
     def __init__(self, event_shape: tuple[int, ...]) -> None:
-        kind = "pixels" if len(event_shape) == 3 else "points"
+        self._images = len(event_shape) == 3
+        kind, self.resize = ("pixels", "bytes") if self._images else ("points", "none")
         self.num_features = torch.Size(event_shape).numel()
         if self.num_features > _MOST_NUMBERS:
             raise InputError(
@@ -118,7 +121,8 @@ class Flat(Extractor):
 
     def __call__(self, events: Events) -> Features:
         """The events (n, d), and no logits."""
-        return Features(events.flatten(1).float(), None)
+        events = _seen(events) if self._images else events.float()
+        return Features(events.flatten(1), None)
 
     def to(self, device: torch.device | str) -> "Flat":
         """Itself: it computes where the events are."""
@@ -132,6 +136,8 @@ class ClassifierFeatures(Extractor):
         oracle: The classifier.
         set_name: What its metrics are named after, e.g. digits.
     """
+
+    resize = "bytes"
 
     def __init__(self, oracle: Oracle, set_name: str) -> None:
         self.oracle, self.set_name = oracle, set_name
@@ -156,7 +162,7 @@ class ClassifierFeatures(Extractor):
             raise InputError(
                 f"{self.name} looks at images of shape {expected}, not {tuple(events.shape[1:])}"
             )
-        values = self.oracle.features(events)
+        values = self.oracle.features(_seen(events))
         return Features(values, network.head(values))
 
     def to(self, device: torch.device | str) -> "ClassifierFeatures":

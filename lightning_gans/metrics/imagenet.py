@@ -2,19 +2,20 @@
 
 import hashlib
 import io
-from difflib import get_close_matches
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from lightning_gans.errors import InputError
+from lightning_gans.data.batches import to_bytes
+from lightning_gans.errors import InputError, meant
 from lightning_gans.metrics.features import ImageNetwork, named_after
 from lightning_gans.types import Events
 
 __all__ = ["ImageNet"]
 
+_OTHERS = ("auto", "inception", "identity")
 _SIZE = 224
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -22,8 +23,8 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class ImageNet(ImageNetwork):
     """What goes into the last dense layer of one of torchvision's classifiers, and what comes out.
 
-    Images are resized to 224 pixels (bilinear, antialiased) and normalised as ImageNet's are; grey
-    ones are repeated to three channels.
+    Images are rounded to bytes, resized to 224 pixels (bilinear, antialiased) and normalised as
+    ImageNet's are; grey ones are repeated to three channels.
 
     Args:
         model: Its name there, e.g. resnet50.
@@ -34,28 +35,29 @@ class ImageNet(ImageNetwork):
         InputError: There is no such model, or the weights cannot be had or are another model's.
     """
 
-    resize = "bilinear-antialias-224"
+    resize = "bytes-bilinear-antialias-224"
 
     def __init__(self, model: str, weights: Path | None = None) -> None:
         import torchvision.models
         from torchvision.models import get_model, get_model_weights, list_models
 
         if model not in (known := list_models(module=torchvision.models)):
-            near = ", ".join(get_close_matches(model, known, 3, 0) or known[:3])
             raise InputError(
                 f"the extractor is {model!r}; it must be auto, inception, identity or a classifier "
-                f"of torchvision.models, e.g. {near}"
+                f"of torchvision.models such as resnet50{meant(model, (*_OTHERS, *known))}"
             )
         # The first weights, which are replaced, are drawn from the global generator.
         with torch.random.fork_rng(devices=[]):
             network = get_model(model, weights=None)
         if weights is None:
+            default = get_model_weights(model).DEFAULT
             try:
-                state = get_model_weights(model).DEFAULT.get_state_dict(check_hash=True)
+                state = default.get_state_dict(check_hash=True)
             except Exception as error:  # no network, a full disk, a wrong digest
                 raise InputError(
-                    f"the weights of {model} cannot be downloaded ({error}); name a file "
-                    "that holds them as its weights"
+                    f"the weights of {model} are not here and cannot be downloaded from "
+                    f"{default.url} ({error}); name a copy of the file with --weights (of a run "
+                    "--quality.weights)"
                 ) from error
         else:
             state = _read(weights)
@@ -86,7 +88,7 @@ class ImageNet(ImageNetwork):
 
     def look(self, images: Events) -> tuple[Tensor, Tensor]:
         """What goes into the last layer, and logits (n, 1000)."""
-        images = images.float().add(1).div(2).clamp(0, 1).expand(-1, 3, -1, -1)
+        images = to_bytes(images).float().div(255).expand(-1, 3, -1, -1)
         images = interpolate(images, (_SIZE, _SIZE), mode="bilinear", antialias=True)
         mean, std = (torch.tensor(v, device=self.device)[:, None, None] for v in (_MEAN, _STD))
         logits = self.network((images - mean) / std)

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lightning_gans.metrics.features import ImageNetwork, named_after, to_bytes
+from lightning_gans.data.batches import to_bytes
+from lightning_gans.metrics.features import ImageNetwork, named_after
 from lightning_gans.types import Events, InputError
 
 __all__ = ["Inception", "inception_weights"]
@@ -105,6 +106,6 @@ def _download(url: str, path: Path) -> None:
         torch.hub.download_url_to_file(url, str(path), hash_prefix=_SHA256)
     except Exception as error:  # no network, a full disk, a wrong digest
         raise InputError(
-            f"the Inception weights cannot be downloaded from {url} ({error}); name a copy "
-            "of the file with LIGHTNING_GANS_INCEPTION"
+            f"the Inception weights are not here and cannot be downloaded from {url} ({error}); "
+            "name a copy of the file with LIGHTNING_GANS_INCEPTION"
         ) from error

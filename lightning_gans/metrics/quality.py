@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import warnings
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -161,9 +162,15 @@ class Quality:
     def measure(self, fake: Features) -> dict[str, Measured]:
         """Each number of generated events with its ideal.
 
-        Events whose features are not finite are left out, but are part of n.
+        Events whose features are not finite are left out, with a warning, but are part of n.
         """
         finite = fake.values.isfinite().all(1)
+        if broken := int((~finite).sum()):
+            warnings.warn(
+                f"{broken} of {len(finite)} samples are not finite: left out of what "
+                f"{self.extractor.name} measures",
+                stacklevel=2,
+            )
         logits = None if fake.logits is None else fake.logits[finite]
         found = self._all(Features(fake.values[finite], logits))
         return {

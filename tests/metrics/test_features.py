@@ -1,6 +1,7 @@
 """Extractors: what they see, what they are called, and the files of weights they refuse."""
 
 import builtins
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from torchvision.models import resnet18
 
 from lightning_gans.data import Arrays, Digits, Ring, StackedDigits
+from lightning_gans.data.batches import normalise, to_bytes
 from lightning_gans.errors import InputError
 from lightning_gans.metrics.defaults import extractors_for, own_extractor
-from lightning_gans.metrics.features import ClassifierFeatures, Flat, to_bytes
+from lightning_gans.metrics.features import ClassifierFeatures, Flat
 from lightning_gans.metrics.imagenet import ImageNet
 from lightning_gans.metrics.inception import Inception, inception_weights
 from lightning_gans.metrics.oracles import oracle
@@ -38,8 +40,9 @@ def test_a_classifier_gives_its_hidden_layer_and_logits():
     values, logits = extractor(events)
     known = oracle(data)
     assert extractor.digest == known.digest
-    torch.testing.assert_close(values, known.network.features(events))
-    torch.testing.assert_close(logits, known.network(events))
+    rounded = normalise(to_bytes(events))
+    torch.testing.assert_close(values, known.network.features(rounded))
+    torch.testing.assert_close(logits, known.network(rounded))
     assert not values.requires_grad
     with pytest.raises(InputError, match=r"digits16 looks at images of shape \(1, 16, 16\)"):
         extractor(images(2, 1, 20))
@@ -51,7 +54,11 @@ def test_points_have_no_extractor_but_themselves():
     assert isinstance(extractor, Flat) and extractor.metrics["kernel"] == "kd_points"
     assert Flat((3, 4, 4)).metrics["frechet"] == "fd_pixels"
     events = images(3, 3, 4)
-    assert torch.equal(extractor(events).values, events.flatten(1))
+    assert torch.equal(extractor(events[:, 0, 0, :2]).values, events[:, 0, 0, :2])
+    # Images are seen as a file holds them: one of 256 greys, the nearest one.
+    pixels = Flat((3, 4, 4))(events).values
+    assert (pixels - events.flatten(1)).abs().max() == pytest.approx(1 / 255, rel=0.05)
+    torch.testing.assert_close((pixels + 1) * 127.5, ((pixels + 1) * 127.5).round())
 
 
 @pytest.fixture(scope="module")
@@ -133,11 +140,23 @@ def test_a_classifier_of_torchvision_gives_what_its_last_layer_gets(tmp_path):
     assert extractor.metrics["frechet"] == "fd_resnet18"
     with pytest.raises(InputError, match="holds no weights of resnet34"):
         ImageNet("resnet34", path)
-    with pytest.raises(InputError, match="'resnet'; it must be auto, inception, .* e.g. resnet50"):
+    with pytest.raises(InputError, match="'resnet'; it must be auto, inception, .* mean 'resnet"):
         ImageNet("resnet", path)
     (tmp_path / "bad.pth").write_bytes(b"no weights")
     with pytest.raises(InputError, match="is damaged"):
         ImageNet("resnet18", tmp_path / "bad.pth")
+
+
+def test_without_a_network_it_is_said_which_file_is_missing(monkeypatch, tmp_path):
+    def unreachable(*args, **options):
+        raise URLError("no route")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    with pytest.raises(InputError, match="resnet50-.*pth .*no route.*; name a copy .* --weights"):
+        ImageNet("resnet50")
+    with pytest.raises(InputError, match="6726825d.pth .*no route.* LIGHTNING_GANS_INCEPTION"):
+        Inception()
 
 
 def test_weights_of_nobody_are_refused(tmp_path):

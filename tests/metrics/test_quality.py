@@ -108,7 +108,8 @@ def test_what_is_not_finite_is_left_out_and_counted():
     quality = Quality(POINTS, real(), FAMILIES, 100)
     fake = normal(100, 5)
     fake[::2, 0], fake[1::10, 1] = math.nan, math.inf
-    measured = quality.measure(Features(fake, None))
+    with pytest.warns(UserWarning, match="60 of 100 samples are not finite: left out of what poin"):
+        measured = quality.measure(Features(fake, None))
     kept = Quality(POINTS, real(), FAMILIES, 40).measure(
         Features(fake[fake.isfinite().all(1)], None)
     )
@@ -117,7 +118,8 @@ def test_what_is_not_finite_is_left_out_and_counted():
     # Cells of 40 events have fewer than C_T needs.
     assert math.isnan(measured["c_t"].value) and measured["c_t"].ideal == 0
     fake[:] = math.nan
-    nothing = quality.measure(Features(fake, None))
+    with pytest.warns(UserWarning, match="100 of 100"):
+        nothing = quality.measure(Features(fake, None))
     assert nothing.keys() == measured.keys()
     assert all(math.isnan(number.value) for number in nothing.values())
     assert nothing["fd_points"].ideal == measured["fd_points"].ideal
@@ -344,7 +346,8 @@ def test_numbers_that_cannot_be_had_are_nan_and_stop_nothing():
     assert math.isfinite(nothing["fd_points"].value) and "c_t" not in nothing
     # Subsets are no larger than the smaller side.
     assert "kd_points_100x20" in nothing
-    broken = quality.measure(Features(torch.full((100, D), math.nan), None))
+    with pytest.warns(UserWarning, match="100 of 100"):
+        broken = quality.measure(Features(torch.full((100, D), math.nan), None))
     assert broken.keys() == nothing.keys()
     assert all(math.isnan(number.value) and number.n == 100 for number in broken.values())
     few = Quality(POINTS, real(4, 0), ("neighbours",), 10).measure(Features(normal(10, 1), None))

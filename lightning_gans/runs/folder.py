@@ -1,4 +1,4 @@
-"""The run folder ``runs/<experiment>/<version>/``: its one reader and writer, without torch."""
+"""The folder of a run, and its tables: one row a report, one JSON object an evaluation."""
 
 import csv
 import io

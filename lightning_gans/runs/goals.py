@@ -1,0 +1,42 @@
+"""Which values of a metric are good, by its name."""
+
+from collections.abc import Callable
+
+__all__ = ["KNOWN_GOALS", "badness", "goal"]
+
+_HIGHER = (
+    *("precision", "recall", "score_", "vendi", "authentic", "memorisation_penalty"),
+    *("captured", "corrected", "high_quality", "least_served", "ms_ssim_across"),
+)
+_LOWER = (
+    *("fd_", "kd_", "mifd_", "reverse_kl", "forward_kl", "js", "total_variation"),
+    *("most_served", "ndb", "duplicates", "nll", "bits_per_dimension"),
+)
+_TOWARDS = {"density": 1.0, "coverage": 1.0, "c_t": 0.0, "spread": 1.0}
+_WHOLE = {"fid": 1, "kid": 1, "mifid": 1, "is": -1}
+
+KNOWN_GOALS = (*_WHOLE, *_LOWER, *_HIGHER, *_TOWARDS)
+"""What the names begin with of which it is known which values are good."""
+
+
+def badness(metric: str) -> Callable[[float], float] | None:
+    """What is least where a metric of this name is best; None for names that nothing is known of.
+
+    A metric's name may end in the rule or size it goes by, as high_quality_chi2.
+    """
+    name = metric.rsplit("/", 1)[-1]
+    if name in _WHOLE:
+        return lambda value: _WHOLE[name] * value
+    if name in _TOWARDS:
+        return lambda value: abs(value - _TOWARDS[name])
+    if name.startswith(_LOWER) or name.endswith("_loss"):
+        return lambda value: value
+    return (lambda value: -value) if name.startswith(_HIGHER) else None
+
+
+def goal(metric: str) -> str | float | None:
+    """The same in a word: ``minimize``, ``maximize``, or the value to come near; None unknown."""
+    if (bad := badness(metric)) is None:
+        return None
+    name = metric.rsplit("/", 1)[-1]
+    return _TOWARDS.get(name, "minimize" if bad(1.0) > bad(0.0) else "maximize")

@@ -1,0 +1,396 @@
+"""The dashboard's page, driven in headless Chromium; skipped where there is none."""
+
+import json
+import shutil
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from lightning_gans.dashboard.export import export
+from lightning_gans.dashboard.summary import curves
+from lightning_gans.dashboard.watch import Watch
+from lightning_gans.runs import MetricsFile
+from tests.run_folders import RING, make_run, make_sweep
+from tests.test_dashboard import served
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+
+pytestmark = pytest.mark.skipif(
+    not (BROWSER and DRIVER),
+    reason="needs Chromium and its driver (Debian: chromium, chromium-driver)",
+)
+
+OPTIONS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-dev-shm-usage", "--window-size=1400,900", "--lang=en"),
+)
+LOSS = "train/generator_loss"
+HOSTILE = "</script><!--<script>document.title = 'owned'</script><img src=x onerror=alert(1)>"
+CHART = f"return document.querySelector(`[data-metric='{LOSS}'] .chart`)"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory) -> Iterator:
+    """One browser for all tests, which notes every request."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for option in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    driver.set_script_timeout(20)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """Three seeds, another experiment that has failed, one that runs, and a sweep."""
+    root = tmp_path_factory.mktemp("page") / "runs"
+    for seed in range(3):
+        make_run(root / f"ring/version_{seed}", seed=seed)
+    make_run(root / "other/version_0", lr=1e-2, outcome="failed", reports=10)
+    make_run(root / "live/version_0", lr=2e-3, outcome=None, reports=10, note=HOSTILE)
+    make_sweep(root, "small", 8)
+    return root
+
+
+@pytest.fixture(scope="module")
+def address(root) -> Iterator[str]:
+    """The page's address."""
+    with served(root) as ask:
+        yield f"http://127.0.0.1:{ask.port}/"
+
+
+class Page:
+    """What a test does with the page, and what it sees there."""
+
+    def __init__(self, driver) -> None:
+        self.driver = driver
+
+    def open(self, address: str) -> "Page":
+        self.driver.get("about:blank")
+        self.driver.get_log("performance")
+        self.driver.get(address)
+        return self.until("return document.body?.dataset.ready")
+
+    def js(self, code: str, *args):
+        return self.driver.execute_script(code, *args)
+
+    def until(self, code: str, *args) -> "Page":
+        end = time.monotonic() + 20
+        while not self.js(code, *args):
+            assert time.monotonic() < end, f"in vain: {code}\n{self.driver.get_log('browser')}"
+            time.sleep(0.03)
+        return self
+
+    def texts(self, selector: str) -> list[str]:
+        return self.js(
+            "return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)",
+            selector,
+        )
+
+    def press(self, selector: str) -> "Page":
+        self.js("document.querySelector(arguments[0]).click()", selector)
+        return self
+
+    def give(self, selector: str, value) -> "Page":
+        self.js(
+            "const e = document.querySelector(arguments[0]); e.value = arguments[1];"
+            "for (const kind of ['input', 'change']) e.dispatchEvent(new Event(kind))",
+            selector,
+            value,
+        )
+        return self
+
+    def runs(self) -> list[str]:
+        return self.js(
+            "return [...document.querySelectorAll('.runs tbody tr')].map((r) => r.dataset.run)"
+        )
+
+    def traces(self, metric: str) -> list[dict]:
+        return self.js(
+            "return document.querySelector(`[data-metric='${arguments[0]}'] .chart`)?.data"
+            "?.map(({name, x, y, fill}) => ({name, x, y, fill})) ?? []",
+            metric,
+        )
+
+    def requests(self) -> list[str]:
+        messages = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
+        return [
+            message["params"]["request"]["url"]
+            for message in messages
+            if message["method"] == "Network.requestWillBeSent"
+        ]
+
+    def complaints(self) -> list[str]:
+        return [e["message"] for e in self.driver.get_log("browser") if e["level"] == "SEVERE"]
+
+
+@pytest.fixture
+def page(browser) -> Page:
+    return Page(browser)
+
+
+def test_the_table_sorts_filters_and_chooses_columns(page, address, root):
+    page.open(address)
+    assert len(page.runs()) == 13
+    heads = (
+        "return [...document.querySelectorAll('.runs th[aria-sort]')]"
+        ".filter((h) => h.ariaSort !== 'none').map((h) => [h.ariaSort, h.textContent])"
+    )
+    assert page.js(heads)[0][0] == "descending" and "Started" in page.js(heads)[0][1]
+    page.press("[data-sort=name]")
+    assert page.runs() == sorted(page.runs()) and page.js(heads)[0][0] == "ascending"
+    page.press("[data-sort=name]")
+    assert page.runs() == sorted(page.runs(), reverse=True)
+    page.give("input[type=search]", "ring lr=0.001")
+    assert page.runs() == [f"ring/version_{i}" for i in (2, 1, 0)]
+    page.give("input[type=search]", "seed_everything=2")
+    assert page.runs() == ["ring/version_2"]
+    page.give("input[type=search]", "-sweeps -ring/ high_quality_chi2<0.95")
+    assert page.runs() == ["live/version_0", "other/version_0"][::-1]
+    page.give("input[type=search]", "status!=finished")
+    assert page.runs() == ["other/version_0", "live/version_0"]
+    page.give("input[type=search]", "")
+    page.give(".runs select", "failed")
+    assert page.runs() == ["other/version_0"] and "failed" in page.texts(".runs tbody td")[1]
+    page.give(".runs select", "")
+    # A setting as a column: it differs from what most runs have in two of them.
+    page.js(
+        "location.hash += '&cols=name|set:model.generator_optimizer.lr|last:' + arguments[0]", LOSS
+    )
+    page.until("return document.querySelectorAll('.runs thead th').length === 4")
+    page.js("document.querySelector(`[data-sort='last:train/generator_loss']`).click()")
+    last = {path: curves(root / path)["columns"][LOSS]["y"][-1] for path in page.runs()}
+    assert page.runs() == sorted(last, key=last.get)
+    assert page.texts(".runs tbody td.differs") and not page.complaints()
+
+
+def test_curves_are_the_numbers_of_the_files(page, address, root):
+    page.open(f"{address}#sel=ring/version_0|ring/version_1|ring/version_2")
+    page.until("return document.querySelectorAll('.chart .main-svg').length > 2")
+    page.until("return document.querySelectorAll('.numbers tbody tr').length > 5")
+    first = MetricsFile(root / "ring/version_0/metrics.csv").series("samples_seen", LOSS)
+    trace = page.traces(LOSS)[0]
+    assert trace["name"] == "ring/version_0" and (trace["x"], trace["y"]) == first
+    label = page.js(CHART + ".ariaLabel")
+    assert "train/generator_loss over samples seen: ring/version_0 ends at" in label
+    # Smoothing keeps the values as they are, pale, and adds their average.
+    page.give("#smoothing", "0.5")
+    page.until(CHART + ".data.length === 6")
+    pale, smooth = page.traces(LOSS)[:2]
+    assert pale["y"] == first[1]
+    sums, mass = 0.0, 0.0
+    for value, shown in zip(first[1], smooth["y"], strict=True):
+        sums, mass = 0.5 * sums + 0.5 * value, 0.5 * mass + 0.5
+        assert shown == pytest.approx(sums / mass, rel=1e-12)
+    # One curve for the seeds of one config, with the interval of their mean.
+    page.js(
+        "location.hash = '#sel=ring/version_0|ring/version_1|ring/version_2&seeds=1&band=interval'"
+    )
+    page.until(CHART + ".data.length === 2")
+    band, mean = page.traces(LOSS)
+    ends = [
+        MetricsFile(root / f"ring/version_{i}/metrics.csv").series("step", LOSS)[1][-1]
+        for i in range(3)
+    ]
+    half = 4.303 * statistics.stdev(ends) / 3**0.5
+    middle = statistics.mean(ends)
+    assert mean["name"].startswith("mean of 3") and mean["y"][-1] == pytest.approx(middle)
+    assert band["y"][len(mean["y"]) - 1] == pytest.approx(middle + half, rel=1e-6)
+    assert "95 % interval of the mean" in "".join(page.texts(".key"))
+    assert not page.complaints()
+
+
+def test_pictures_follow_the_slider(page, address):
+    page.open(f"{address}#sel=ring/version_0|other/version_0&tab=pictures")
+    page.until("return document.querySelectorAll('figure img').length === 2")
+    images = (
+        "return [...document.querySelectorAll('figure img')]"
+        ".map((i) => [i.getAttribute('src'), i.alt, i.complete && i.naturalWidth])"
+    )
+    page.until("return [...document.querySelectorAll('figure img')].every((i) => i.naturalWidth)")
+    for src, alt, width in page.js(images):
+        assert width == 24 and "after" in alt and "training samples" in alt and "/samples/" in src
+    page.give("#moment", 0)
+    page.until(
+        "return document.querySelector('figure img').src.includes('epoch_00001_samples_000006666')"
+    )
+    # Of a run with another rhythm the last picture before that moment, or its first.
+    assert "other/version_0/samples/epoch_00001" in page.js(images)[1][0]
+    page.give("#moment", 2)
+    page.until("return location.hash.includes('at=')")
+    assert page.js("return document.querySelector('#moment').ariaValueText").endswith("samples")
+    assert not page.complaints()
+
+
+def test_a_run_and_its_differences(page, address, root):
+    page.open(f"{address}#tab=run&run=other/version_0")
+    page.until("return document.querySelector('.run h2')")
+    text = page.js("return document.querySelector('.run').innerText")
+    assert "lightning fit --config runs/other/version_0/config.yaml" in text
+    assert "0.88 to 0.92" in text and "0.9889" in text and "lr: 0.01" in text
+    page.js("location.hash = '#tab=differences&sel=ring/version_0|ring/version_1|other/version_0'")
+    page.until("return document.querySelectorAll('.differences tbody tr').length")
+    rows = dict(
+        zip(page.texts(".differences tbody th"), page.texts(".differences tbody tr"), strict=True)
+    )
+    assert set(rows) == {"seed_everything", "data.seed", "model.generator_optimizer.lr"}
+    assert page.texts(".differences td.differs") == ["1", "0.01", "1"]
+    assert not page.complaints()
+
+
+def test_the_sweep_view(page, address):
+    page.open(f"{address}#view=sweeps")
+    page.until("return document.querySelectorAll('.sweeps [data-trial]').length === 8")
+    page.until("return document.querySelectorAll('.sweeps .chart .main-svg').length >= 6")
+    assert len(page.texts("path.trial")) == 7
+    assert "Spearman" in "".join(page.texts(".sweeps .soft"))
+    assert page.texts(".bars tbody th")
+    values = [
+        float(text) for text in page.texts(".sweeps [data-trial] td:nth-child(3)") if text != "–"
+    ]
+    assert values == sorted(values)
+    page.press(".sweeps [data-trial] td:last-child a")
+    page.until("return document.querySelectorAll('.runs tr.selected').length === 1")
+    assert not page.complaints()
+
+
+def test_the_page_keeps_itself_up_to_date(page, address, root):
+    page.open(f"{address}#sel=live/version_0&metrics={LOSS}&filter=live")
+    page.until("return document.querySelector('.chart')?.data?.[0]?.x.length === 10")
+    metrics = MetricsFile(root / "live/version_0/metrics.csv")
+    metrics.append({"step": 109, "samples_seen": 11000, LOSS: 0.25})
+    page.until("return document.querySelector('.chart').data[0].x.length === 11")
+    assert page.traces(LOSS)[0]["y"][-1] == 0.25
+    assert page.js("return document.querySelector('.runs input').value") == "live"
+
+
+def test_the_keyboard_alone_is_enough(page, address):
+    from selenium.webdriver import ActionChains, Keys
+
+    page.open(f"{address}#filter=ring/version_0&sel=-")
+    seen = []
+    for _ in range(40):
+        ActionChains(page.driver).send_keys(Keys.TAB).perform()
+        seen.append(
+            page.js(
+                "const e = document.activeElement; const s = getComputedStyle(e);"
+                "const name = e.textContent.trim() || e.ariaLabel || e.type;"
+                "return [name, s.outlineStyle !== 'none', e.dataset.focus]"
+            )
+        )
+        if seen[-1][2] == "box ring/version_0":
+            break
+    names = [name for name, *_ in seen]
+    assert seen[0][0] == "Skip to the runs" and "Sweeps" in names and "Theme: system" in names
+    assert all(visible for _, visible, _ in seen), seen
+    ActionChains(page.driver).send_keys(Keys.SPACE).perform()
+    page.until("return location.hash.includes('sel=ring%2Fversion_0')")
+    # The table was drawn anew, and the focus has not been lost.
+    assert page.js("return document.activeElement.dataset.focus") == "box ring/version_0"
+    page.press("#tab-curves").js("document.querySelector('#tab-curves').focus()")
+    ActionChains(page.driver).send_keys(Keys.ARROW_RIGHT).perform()
+    page.until("return document.activeElement.id === 'tab-pictures'")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_all_text_has_enough_contrast(page, address, dark):
+    """WCAG 2.2 AA: 4.5 : 1 for text of this size."""
+    scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+    for hash_ in (
+        "#tab=run&run=other/version_0",
+        "#sel=ring/version_0|other/version_0",
+        "#view=sweeps",
+    ):
+        page.open(address + hash_).until("return document.querySelectorAll('h2, h3').length > 1")
+        low = page.js(CONTRAST)
+        assert not low, low
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+CONTRAST = """
+const canvas = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
+function over(colours) {
+  canvas.clearRect(0, 0, 1, 1);
+  for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+  return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map((c) => {
+    c /= 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; });
+}
+const light = ([r, g, b]) => 0.2126 * r + 0.7152 * g + 0.0722 * b;
+const low = [];
+for (const e of document.querySelectorAll('body *')) {
+  if (![...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim())) continue;
+  if (e.closest('svg, script, style, :disabled, [hidden]') || !e.checkVisibility()) continue;
+  const grounds = [];
+  for (let p = e; p; p = p.parentElement) grounds.unshift(getComputedStyle(p).backgroundColor);
+  const [a, b] = [light(over(grounds)), light(over([...grounds, getComputedStyle(e).color]))];
+  const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  if (ratio < 4.5) low.push([e.className, e.textContent.slice(0, 30), ratio.toFixed(2)]);
+}
+return low;
+"""
+
+
+def test_no_request_leaves_the_machine(page, address):
+    page.open(f"{address}#sel=ring/version_0|other/version_0")
+    page.until("return document.querySelectorAll('.chart .main-svg').length > 2")
+    for tab in ("pictures", "differences", "run"):
+        page.press(f"#tab-{tab}")
+        page.until(
+            "return document.querySelector('#tabpanel .hint, #tabpanel img, #tabpanel td, h2')"
+        )
+    page.js("location.hash = '#view=sweeps'")
+    page.until("return document.querySelectorAll('.sweeps .chart .main-svg').length >= 4")
+    asked = page.requests()
+    assert any(url.endswith("/plotly.js") for url in asked)
+    own = urlsplit(address).netloc
+    others = [
+        u for u in asked if urlsplit(u).netloc != own and not u.startswith(("data:", "blob:"))
+    ]
+    assert not others and not page.complaints()
+
+
+def test_an_export_works_from_a_file_alone(page, root, tmp_path):
+    watch = Watch(root)
+    watch.look()
+    file = tmp_path / "report.html"
+    assert export(watch, watch.newest(), file) == file.stat().st_size
+    page.open(f"file://{file}#sel=ring/version_0|other/version_0&metrics={LOSS}")
+    page.until("return document.querySelectorAll('.chart .main-svg').length")
+    first = MetricsFile(root / "ring/version_0/metrics.csv").series("samples_seen", LOSS)
+    assert (page.traces(LOSS)[0]["x"], page.traces(LOSS)[0]["y"]) == first
+    page.press("#tab-pictures")
+    page.until(
+        "return [...document.querySelectorAll('figure img')]"
+        ".filter((i) => i.naturalWidth === 24).length === 2"
+    )
+    page.js("location.hash = '#view=sweeps'")
+    page.until("return document.querySelectorAll('.sweeps [data-trial]').length === 8")
+    page.until("return document.querySelectorAll('.sweeps .chart .main-svg').length >= 4")
+    page.js("location.hash = '#tab=run&run=live/version_0'")
+    page.until("return document.querySelector('.run pre')?.innerText.includes('onerror')")
+    assert page.driver.title == "runs · lightning_gans" and not page.texts("img[src=x]")
+    asked = [url for url in page.requests() if not url.startswith(("data:", "blob:"))]
+    assert {url.split("#")[0] for url in asked} == {f"file://{file}"}
+    assert not page.complaints()
+
+
+def test_metrics_of_two_protocols_are_two_panels(page, address):
+    page.open(f"{address}#sel=ring/version_0&metrics={RING}/captured_chi2|{RING}/high_quality_chi2")
+    page.until("return document.querySelectorAll('.panel .main-svg').length >= 2")
+    assert [t.startswith("captured_chi2ring8_r1") for t in page.texts(".panel h3")] == [True, False]
+    guides = page.js(
+        "return document.querySelector(`[data-metric$='high_quality_chi2'] .chart`).layout.shapes"
+    )
+    assert [guide["y0"] for guide in guides] == [0.9889]
