@@ -51,13 +51,14 @@ class Timer(Callback):
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """Look at the clock."""
         if trainer.global_step == WARM:
-            self.began = time.perf_counter()
+            self.began, self.busy = time.perf_counter(), time.process_time()
         elif trainer.global_step == WARM + TIMED:
             self.seconds = time.perf_counter() - self.began
+            self.busy = time.process_time() - self.busy
 
 
-def ours(world: int) -> tuple[float, float]:
-    """Seconds a step, and bytes averaged a step."""
+def ours(world: int) -> tuple[float, float, float]:
+    """Seconds a step, bytes averaged a step, and seconds of the processor's time a step."""
     timer = Timer()
     strategy = Replicas(cluster_environment=LightningEnvironment()) if world > 1 else "auto"
     trainer = Trainer(
@@ -78,7 +79,7 @@ def ours(world: int) -> tuple[float, float]:
     model = GAN(generator, discriminator, generator_optimizer=adam, discriminator_optimizer=adam)
     trainer.fit(model, datamodule=Digits(32, batch_size=BATCH))
     sent = getattr(trainer.strategy, "bytes_averaged", 0) / (WARM + TIMED)
-    return timer.seconds / TIMED, sent
+    return timer.seconds / TIMED, sent, timer.busy / TIMED
 
 
 class Both(nn.Module):
@@ -141,7 +142,7 @@ def work(rank: int, kinds: list[str], port: int, answers: Any) -> None:
     distributed.destroy_process_group()
 
 
-def rounds(*kinds: str) -> dict[str, list[tuple[float, float]]]:
+def rounds(*kinds: str) -> dict[str, list[tuple[float, ...]]]:
     """Turn by turn, what each takes and sends."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -149,7 +150,7 @@ def rounds(*kinds: str) -> dict[str, list[tuple[float, float]]]:
     answers = multiprocessing.get_context("spawn").SimpleQueue()
     turns = ["together", *kinds * ROUNDS]  # the first starts what the processes talk by
     spawned = multiprocessing.spawn(work, (turns, port, answers), nprocs=2, join=False)
-    found: dict[str, list[tuple[float, float]]] = {}
+    found: dict[str, list[tuple[float, ...]]] = {}
     for turn, _ in enumerate(turns):
         kind, *numbers = answers.get()
         if turn:
@@ -165,17 +166,19 @@ def told(ratios: list[float]) -> str:
 
 def speed() -> None:
     found = rounds("alone", "together")
-    pairs = zip(found["alone"], found["together"], strict=True)
-    ratios = [2 * alone / together for (alone, _), (together, _) in pairs]
-    one = statistics.median(BATCH / seconds for seconds, _ in found["alone"])
+    pairs = list(zip(found["alone"], found["together"], strict=True))
+    one = statistics.median(BATCH / seconds for seconds, *_ in found["alone"])
+    ratios = [2 * alone / together for (alone, *_), (together, *_) in pairs]
     print(f"two processes against one thread: {told(ratios)} times; one has {one:.0f} images/s")
+    busy = [together / alone for (*_, alone), (*_, together) in pairs]
+    print(f"processor time of a step in each of the two, against one alone: {told(busy)}")
 
 
 def strategy() -> None:
     found = rounds("theirs", "together")
     pairs = list(zip(found["theirs"], found["together"], strict=True))
-    print(f"our speed against DDP's: {told([a / b for (a, _), (b, _) in pairs])}", end="; ")
-    (_, theirs), (_, ours) = pairs[0]
+    print(f"our speed against DDP's: {told([a / b for (a, *_), (b, *_) in pairs])}", end="; ")
+    (_, theirs), (_, ours, _) = pairs[0]
     print(f"bytes a step: {ours:,.0f} against {theirs:,.0f}, {ours / theirs:.2f}")
 
 
