@@ -225,6 +225,7 @@ def run(args: list[str]) -> None:
         InputError: What the user gave cannot be used.
     """
     quieten()
+    callbacks.look_for_gpus_once()
     args = with_configs(spelled_out(args))
     sys.argv[1:] = args  # what Lightning starts other processes with
     try:

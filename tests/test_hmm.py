@@ -184,6 +184,21 @@ def test_known_symbols_are_found_again():
     assert model.transition.min() > 0 and found.min() > 0
 
 
+def test_smoothing_is_added_for_every_sequence():
+    events = words(sequences=40).arrays("train")[0]
+    model = made(words(sequences=40), categorical(smoothing=0.2), smoothing=0.5)
+    sums = model.expect(events)
+    model.maximise(sums)
+    symbols = sums["symbols"].permute(2, 0, 1)
+    for found, counts, smoothing in (
+        (model.initial, sums["initial"], 0.5),
+        (model.transition, sums["transitions"], 0.5),
+        (model.emission.probabilities, symbols, 0.2),
+    ):
+        wanted = counts + smoothing * len(events)
+        assert_close(found, wanted / wanted.sum(-1, keepdim=True))
+
+
 @KINDS
 def test_samples_have_the_models_statistics(data, emission):
     data = data(sequences=300)

@@ -67,7 +67,7 @@ def fit(model, data, batches, seed=3, ckpt_path=None, **options):
         use_distributed_sampler=False,
         **options,
     )
-    trainer.fit(model, datamodule=data, ckpt_path=ckpt_path)
+    trainer.fit(model, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
     return trainer
 
 

@@ -5,7 +5,7 @@ from lightning_gans.callbacks.checkpoint import Checkpoints
 from lightning_gans.callbacks.config import RunConfig
 from lightning_gans.callbacks.gradients import Gradients
 from lightning_gans.callbacks.inpainting import Inpainting
-from lightning_gans.callbacks.lean import NoProfiler, Together
+from lightning_gans.callbacks.lean import NoProfiler, Together, look_for_gpus_once
 from lightning_gans.callbacks.logger import RunLogger, finish_wandb, run_folder, wandb_logger
 from lightning_gans.callbacks.modes import ModeDiagnostics
 from lightning_gans.callbacks.origin import differences
@@ -55,6 +55,7 @@ __all__ = [
     "differences",
     "draw_grid",
     "finish_wandb",
+    "look_for_gpus_once",
     "newest_whole",
     "picture_of",
     "read_checkpoint",

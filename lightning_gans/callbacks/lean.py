@@ -6,13 +6,24 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.profilers import PassThroughProfiler
 from torch.optim import Optimizer
 
-__all__ = ["NoProfiler", "Together"]
+__all__ = ["NoProfiler", "Together", "look_for_gpus_once"]
 
 _NOTHING = nullcontext()
+
+
+def look_for_gpus_once() -> None:
+    """Without a GPU, keep optimizers from loading the driver's library anew in every step.
+
+    Lightning has torch look for GPUs in a way that leaves no trace, for processes that fork later;
+    Adam looks before each step, which costs as much as the step of a small network.
+    """
+    if not torch.cuda.is_available():
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 
 
 class NoProfiler(PassThroughProfiler):
@@ -57,16 +68,17 @@ class Together(Callback):
     """
 
     def __init__(self, parts: Sequence[Callback], reporting: Sequence[Callback] = ()) -> None:
-        self.parts, self.reporting = parts, reporting
-        self._failed: set[str] = set()
+        self.parts = parts
+        failed: set[str] = set()
+        self._guards: dict[Callback, AbstractContextManager] = {
+            part: _Guard(type(part).__name__, failed) if part in reporting else _NOTHING
+            for part in parts
+        }
         # On every batch only those are asked that have something to do.
         self._before_step, self._after_batch = (
             [part for part in parts if getattr(type(part), hook) is not getattr(Callback, hook)]
             for hook in ("on_before_optimizer_step", "on_train_batch_end")
         )
-
-    def _guarded(self, part: Callback) -> AbstractContextManager:
-        return _Guard(type(part).__name__, self._failed) if part in self.reporting else _NOTHING
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Before anything else."""
@@ -76,7 +88,7 @@ class Together(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Before the first batch."""
         for part in self.parts:
-            with self._guarded(part):
+            with self._guards[part]:
                 part.on_train_start(trainer, pl_module)
 
     def on_before_optimizer_step(
@@ -84,7 +96,7 @@ class Together(Callback):
     ) -> None:
         """Before each move of a player."""
         for part in self._before_step:
-            with self._guarded(part):
+            with self._guards[part]:
                 part.on_before_optimizer_step(trainer, pl_module, optimizer)
 
     def on_train_batch_end(
@@ -97,7 +109,7 @@ class Together(Callback):
     ) -> None:
         """After each batch."""
         for part in self._after_batch:
-            with self._guarded(part):
+            with self._guards[part]:
                 part.on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_validation_batch_end(
@@ -118,13 +130,13 @@ class Together(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After each epoch."""
         for part in self.parts:
-            with self._guarded(part):
+            with self._guards[part]:
                 part.on_train_epoch_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After the last batch."""
         for part in self.parts:
-            with self._guarded(part):
+            with self._guards[part]:
                 part.on_train_end(trainer, pl_module)
 
     def on_save_checkpoint(

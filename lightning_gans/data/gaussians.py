@@ -43,8 +43,12 @@ class Gaussians:
             raise InputError(f"the weights must be {modes} numbers above 0, one for each mode")
         self.means, self.weights = means.double(), weights.double() / weights.double().sum()
         self.scales, failed = torch.linalg.cholesky_ex(covariances.double())
-        if failed.any() or not torch.allclose(covariances, covariances.mT):
-            raise InputError("a covariance is not symmetric and positive definite")
+        crooked = ~torch.isclose(covariances, covariances.mT).flatten(1).all(1)
+        if (wrong := crooked | (failed > 0)).any():
+            raise InputError(
+                f"the covariance of mode {int(wrong.nonzero()[0])} (from 0) is not symmetric and "
+                "positive definite: look at data.covariances"
+            )
         self._inverses = torch.linalg.inv(self.scales)
         self._log_sizes = self.scales.diagonal(dim1=1, dim2=2).log().sum(1)
         # What is drawn on every batch, in 32 bits as networks want it.

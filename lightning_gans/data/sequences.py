@@ -162,7 +162,8 @@ def _read_npz(path: Path) -> tuple[Padded, Labels]:
         if not whole or lengths.min(initial=1) < 1 or lengths.sum() != len(steps):
             raise InputError(
                 f"lengths in {path} must be whole numbers (n,), each at least 1, that add up to "
-                f"the {len(steps)} steps"
+                f"the {len(steps)} steps; they are {lengths.dtype} {lengths.shape}, the least "
+                f"{lengths.min(initial=len(steps))}, and add up to {lengths.sum()}"
             )
         sequences = _side_by_side(path, steps, torch.from_numpy(lengths.astype(np.int64)))
     else:

@@ -122,7 +122,8 @@ class MixtureOfFactorAnalysers(Mixture, ExpectationMaximisation):
 
     def expect(self, events: Events) -> Sums:
         """Responsibilities and latents, and the values and products that they weight."""
-        return analysis.expectations(self.points(events), self.factors)
+        factors = self.factors
+        return analysis.expectations(self.blocks(events, factors.width), factors)
 
     def maximise(self, sums: Sums) -> None:
         """Means, loadings and noise; the dead live again."""

@@ -53,7 +53,7 @@ class Gaussians(Mixture):
     def joint(self, points: Points) -> Float[Tensor, "n K"]:
         """Joint log-densities log pi_k + log N(x; mu_k, Sigma_k)."""
         density = self.density
-        parts = points.split(rows_at_once(density))
+        parts = points.split(rows_at_once(density.width))
         logs = torch.cat([density(self.covariance.features(part)) for part in parts])
         return logs + self.log_weights
 
@@ -155,8 +155,9 @@ class GaussianMixture(Gaussians, ExpectationMaximisation):
 
     def expect(self, events: Events) -> Sums:
         """Responsibilities, and the values and products that they weight."""
-        points = self.points(events)
-        return gaussian_expectations(points, self.covariance, self.log_weights, self.density)
+        density = self.density
+        blocks = self.blocks(events, density.width)
+        return gaussian_expectations(blocks, self.covariance, self.log_weights, density)
 
     def maximise(self, sums: Sums) -> None:
         """Weighted means and covariances."""

@@ -3,7 +3,7 @@
 import math
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,6 +17,7 @@ from lightning_gans.objectives.mixtures import (
     draw_components,
     heirs,
     posterior,
+    rows_at_once,
 )
 from lightning_gans.seeds import Stream
 from lightning_gans.types import Events, InputError
@@ -86,6 +87,10 @@ class Mixture(Likelihood):
     def points(self, events: Events) -> Points:
         """``events`` as vectors (n, d) about ``shift``, in 64 bits."""
         return events.flatten(1).double() - self.shift
+
+    def blocks(self, events: Events, width: int) -> Iterator[Points]:
+        """`points` of some events at a time, each of which becomes ``width`` numbers."""
+        return map(self.points, events.split(rows_at_once(width)))
 
     def log_prob(self, events: Events) -> Float[Tensor, " batch"]:
         """Log-density (batch,) of ``events``, in nats."""

@@ -129,9 +129,10 @@ class Mover(Move):
             for mover in (self, *partners):
                 torch._foreach_div_(mover.gradients, batches)
             self._loss /= batches
-        for mover in (self, *partners):
+        movers = (self, *partners)
+        self._board.agree([*(g for mover in movers for g in mover.gradients), self._loss])
+        for mover in movers:
             mover.gathered, mover._loss = 0, self._loss
-            mover._agree()
 
     def _add(self, rounds: list[Round], partners: Sequence["Mover"]) -> None:
         parameters = self.parameters + [p for mover in partners for p in mover.parameters]
@@ -160,14 +161,9 @@ class Mover(Move):
 
     def take(self, loss: Tensor, gradients: Sequence[Tensor]) -> None:
         """Set the gradients, made from ``loss`` ()."""
-        self._loss = loss
+        self._loss = loss.clone()  # others may be given the same, and it becomes a mean in place
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
-        self._agree()
-
-    def _agree(self) -> None:
-        """Let gradient and loss be the means over the processes."""
-        self._loss = self._loss.clone()
         self._board.agree([*self.gradients, self._loss])
 
     def agreed(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:

@@ -14,7 +14,7 @@ __all__ = ["Clipping", "Rules", "total_norm"]
 
 def total_norm(tensors: Sequence[Tensor]) -> float:
     """The norm of all entries of ``tensors`` together; waits for the device."""
-    return torch.stack(torch._foreach_norm(tensors)).norm().item()
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors))).item()
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lightning_gans.networks.layers import at_least, keep_size
+from lightning_gans.networks.layers import NORMS, Norm, at_least, doubling, halving, keep_size
 from lightning_gans.networks.mlp import Activation, perceptron
 from lightning_gans.types import Decoder, Encoder, Events, InputError, Latents
 
@@ -16,7 +15,6 @@ __all__ = ["DCGANDecoder", "DCGANEncoder", "MLPDecoder", "MLPEncoder"]
 
 _SMALLEST = {28: 7, 32: 4, 64: 4, 128: 4}
 """Side of the smallest map of the images that can be made."""
-_NORMS = {"batch": lambda width: [nn.BatchNorm2d(width)], "none": lambda width: []}
 
 
 class MLPEncoder(Encoder):
@@ -118,18 +116,15 @@ class DCGANEncoder(Encoder):
         latent_dim: int = 20,
         base_channels: int = 32,
         hidden: Sequence[int] = (),
-        norm: Literal["batch", "none"] = "none",
+        norm: Norm = "none",
     ) -> None:
         super().__init__(latent_dim)
         self.event_shape = (channels, image_size, image_size)
         widths, side = _maps(image_size, channels, base_channels)
         at_least(1, hidden=hidden)
-        layers = [nn.Conv2d(channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
-        for i, width in enumerate(widths[1:]):
-            layers += [nn.Conv2d(widths[i], width, 4, 2, 1, bias=norm == "none")]
-            layers += [*_NORMS[norm](width), nn.LeakyReLU(0.2)]
+        maps = halving((channels, *widths), norm)
         dense = perceptron((widths[-1] * side * side, *hidden, 2 * latent_dim), "leaky_relu")
-        self.layers = nn.Sequential(*layers, nn.Flatten(), *dense)
+        self.layers = nn.Sequential(*maps, nn.Flatten(), *dense)
         keep_size(self)
         self.to(memory_format=torch.channels_last)
 
@@ -161,7 +156,7 @@ class DCGANDecoder(Decoder):
         latent_dim: int = 20,
         base_channels: int = 32,
         hidden: Sequence[int] = (),
-        norm: Literal["batch", "none"] = "none",
+        norm: Norm = "none",
         outputs: int = 1,
     ) -> None:
         super().__init__(latent_dim, outputs)
@@ -169,13 +164,14 @@ class DCGANDecoder(Decoder):
         widths, side = _maps(image_size, channels, base_channels)
         at_least(1, hidden=hidden)
         widths = widths[::-1]
-        layers = perceptron((latent_dim, *hidden, widths[0] * side * side), "relu")
-        layers += [nn.Unflatten(1, (widths[0], side, side)), *_NORMS[norm](widths[0]), nn.ReLU()]
-        for i, width in enumerate(widths[1:]):
-            layers += [nn.ConvTranspose2d(widths[i], width, 4, 2, 1, bias=norm == "none")]
-            layers += [*_NORMS[norm](width), nn.ReLU()]
-        layers += [nn.ConvTranspose2d(widths[-1], outputs * channels, 4, 2, 1)]
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.Sequential(
+            *perceptron((latent_dim, *hidden, widths[0] * side * side), "relu"),
+            nn.Unflatten(1, (widths[0], side, side)),
+            *NORMS[norm](widths[0]),
+            nn.ReLU(),
+            *doubling(widths, norm),
+            nn.ConvTranspose2d(widths[-1], outputs * channels, 4, 2, 1),
+        )
         keep_size(self)
         self.to(memory_format=torch.channels_last)
 

@@ -1,18 +1,23 @@
 """The convolutional pairs: Radford et al. (2016) for 32, 64 and 128 pixels, and a pair for 28."""
 
-from typing import Literal
-
 import torch
 from torch import nn
 
-from lightning_gans.networks.layers import at_least, keep_size, normalise_spectra
+from lightning_gans.networks.layers import (
+    NORMS,
+    Norm,
+    at_least,
+    doubling,
+    halving,
+    keep_size,
+    normalise_spectra,
+)
 from lightning_gans.networks.minibatch import Minibatch, with_minibatch
 from lightning_gans.types import Discriminator, Events, Generator, InputError, Latents, Logits
 
 __all__ = ["Conv28Discriminator", "Conv28Generator", "DCGANDiscriminator", "DCGANGenerator"]
 
 _SIZES = (32, 64, 128)
-_NORMS = {"batch": lambda width: [nn.BatchNorm2d(width)], "none": lambda width: []}
 
 
 def _widths(image_size: int, channels: int, base_channels: int) -> list[int]:
@@ -62,18 +67,19 @@ class DCGANGenerator(Generator):
         channels: int = 1,
         latent_dim: int = 100,
         base_channels: int = 64,
-        norm: Literal["batch", "none"] = "batch",
+        norm: Norm = "batch",
     ) -> None:
         super().__init__(latent_dim)
         self.event_shape = (channels, image_size, image_size)
         widths = _widths(image_size, channels, base_channels)[::-1]
-        layers: list[nn.Module] = []
-        for i, width in enumerate(widths):
-            size = (latent_dim, width, 4, 1, 0) if i == 0 else (widths[i - 1], width, 4, 2, 1)
-            layers += [nn.ConvTranspose2d(*size, bias=norm == "none"), *_NORMS[norm](width)]
-            layers.append(nn.ReLU())
-        layers += [nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh()]
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.Sequential(
+            nn.ConvTranspose2d(latent_dim, widths[0], 4, 1, 0, bias=norm == "none"),
+            *NORMS[norm](widths[0]),
+            nn.ReLU(),
+            *doubling(widths, norm),
+            nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1),
+            nn.Tanh(),
+        )
         _initialise(self)
         if norm == "none":
             keep_size(self)
@@ -106,7 +112,7 @@ class DCGANDiscriminator(Discriminator):
         image_size: int = 32,
         channels: int = 1,
         base_channels: int = 64,
-        norm: Literal["batch", "none"] = "batch",
+        norm: Norm = "batch",
         spectral_norm: bool = False,
         minibatch: Minibatch = "none",
         packing: int = 1,
@@ -114,13 +120,9 @@ class DCGANDiscriminator(Discriminator):
         super().__init__(packing)
         self.event_shape = (channels, image_size, image_size)
         widths = _widths(image_size, channels, base_channels)
-        layers = [nn.Conv2d(packing * channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
-        for i, width in enumerate(widths[1:]):
-            layers.append(nn.Conv2d(widths[i], width, 4, 2, 1, bias=norm == "none"))
-            layers += _NORMS[norm](width)
-            layers.append(nn.LeakyReLU(0.2))
+        maps = halving((packing * channels, *widths), norm)
         beside, width = with_minibatch(minibatch, widths[-1], pixels=4 * 4)
-        self.layers = nn.Sequential(*layers, *beside, nn.Conv2d(width, 1, 4, 1, 0))
+        self.layers = nn.Sequential(*maps, *beside, nn.Conv2d(width, 1, 4, 1, 0))
         _initialise(self)
         if spectral_norm:
             normalise_spectra(self)

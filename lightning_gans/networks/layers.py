@@ -1,6 +1,8 @@
-"""What several networks share: a check of sizes, first weights, spectral norm, a sigmoid."""
+"""What several networks share: runs of layers, a check of sizes, first weights, a sigmoid."""
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +10,20 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from lightning_gans.types import InputError
 
-__all__ = ["ScaledSigmoid", "at_least", "keep_size", "normalise_spectra", "start_narrow"]
+__all__ = [
+    "NORMS",
+    "Norm",
+    "ScaledSigmoid",
+    "at_least",
+    "doubling",
+    "halving",
+    "keep_size",
+    "normalise_spectra",
+    "start_narrow",
+]
+
+Norm = Literal["batch", "none"]
+NORMS = {"batch": lambda width: [nn.BatchNorm2d(width)], "none": lambda width: []}
 
 
 class ScaledSigmoid(nn.Module):
@@ -34,6 +49,35 @@ def at_least(minimum: int, **sizes: int | Sequence[int]) -> None:
         if (size if one else min(size, default=minimum)) < minimum:
             subject = "it" if one else "each"
             raise InputError(f"{name} is {size}; {subject} must be at least {minimum}")
+
+
+def halving(widths: Sequence[int], norm: Norm) -> list[nn.Module]:
+    """Convolutions that halve a map's sides each, as DCGAN's discriminator (Radford et al., 2016).
+
+    Args:
+        widths: Channels of the image, and of the map after each convolution.
+        norm: Of the maps but the first.
+    """
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(widths):
+        own: Norm = norm if layers else "none"
+        layers.append(nn.Conv2d(fan_in, fan_out, 4, 2, 1, bias=own == "none"))
+        layers += [*NORMS[own](fan_out), nn.LeakyReLU(0.2)]
+    return layers
+
+
+def doubling(widths: Sequence[int], norm: Norm) -> list[nn.Module]:
+    """Transposed convolutions that double its sides, as DCGAN's generator (Radford et al., 2016).
+
+    Args:
+        widths: Channels of the first map, and of the map after each convolution.
+        norm: Of the latter.
+    """
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(widths):
+        layers.append(nn.ConvTranspose2d(fan_in, fan_out, 4, 2, 1, bias=norm == "none"))
+        layers += [*NORMS[norm](fan_out), nn.ReLU()]
+    return layers
 
 
 def keep_size(network: nn.Module) -> None:

@@ -6,16 +6,13 @@ the generator halve or double the pixels, 7 being half of 14 and twice 4 but one
 """
 
 from itertools import pairwise
-from typing import Literal
 
 from torch import nn
 
-from lightning_gans.networks.layers import at_least, start_narrow
+from lightning_gans.networks.layers import NORMS, Norm, at_least, start_narrow
 from lightning_gans.types import Discriminator, Events, Generator, Latents, Logits
 
 __all__ = ["TinyDiscriminator", "TinyGenerator"]
-
-_NORMS = {"batch": lambda width: [nn.BatchNorm2d(width)], "none": lambda width: []}
 
 
 class TinyGenerator(Generator):
@@ -76,7 +73,7 @@ class TinyDiscriminator(Discriminator):
         self,
         channels: int = 3,
         width: int = 2,
-        norm: Literal["batch", "none"] = "batch",
+        norm: Norm = "batch",
         packing: int = 1,
     ) -> None:
         super().__init__(packing)
@@ -86,7 +83,7 @@ class TinyDiscriminator(Discriminator):
         for fan_in, fan_out in pairwise((packing * channels, width, 2 * width, 4 * width)):
             layers += [
                 nn.Conv2d(fan_in, fan_out, 3, 2, 1, bias=norm == "none"),
-                *_NORMS[norm](fan_out),
+                *NORMS[norm](fan_out),
                 nn.LeakyReLU(0.3),
             ]
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(4 * width * 4 * 4, 1))

@@ -54,6 +54,11 @@ class Density(NamedTuple):
     constants: Float[Tensor, " K"]
     common: Float[Tensor, "f d"] | None = None
 
+    @property
+    def width(self) -> int:
+        """Numbers in a point's features."""
+        return self.slopes.shape[1]
+
     def __call__(self, features: Features) -> Float[Tensor, "n K"]:
         """Log-density of each point under each component."""
         # A row for each component: both products of an E-turn are faster so.

@@ -1,7 +1,7 @@
 """Mixtures of factor analysers: Gaussians of low rank plus noise, never as d x d matrices."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lightning_gans.objectives.covariances import weighted_sums
-from lightning_gans.objectives.mixtures import posterior
+from lightning_gans.objectives.mixtures import posterior, rows_at_once
 
 __all__ = [
     "Pool",
@@ -26,9 +26,6 @@ __all__ = [
 Points = Float[Tensor, "n d"]
 Variances = Float[Tensor, "K d"]
 
-_BLOCK = 1 << 19
-"""Numbers that are worked on at a time."""
-
 
 class Factors(NamedTuple):
     """x = mean_k + loadings_k z + noise, with z ~ N(0, I) in q dimensions (all in 64 bits).
@@ -44,6 +41,11 @@ class Factors(NamedTuple):
     means: Float[Tensor, "K d"]
     loadings: Float[Tensor, "K d q"]
     noise: Variances
+
+    @property
+    def width(self) -> int:
+        """Numbers that each point becomes: its values, or its latents in all components."""
+        return max(self.means.shape[1], self.loadings[:, 0].numel())
 
 
 class _Density(NamedTuple):
@@ -89,19 +91,19 @@ def _density(factors: Factors) -> _Density:
     )
 
 
-def _rows(factors: Factors) -> int:
-    return max(64, _BLOCK // max(factors.means.shape[1], factors.loadings[:, 0].numel()))
-
-
 def joint(points: Points, factors: Factors) -> Float[Tensor, "n K"]:
     """Joint log-densities log pi_k + log p_k(x) (Ghahramani and Hinton, 1996)."""
     density = _density(factors)
-    parts = points.split(_rows(factors))
+    parts = points.split(rows_at_once(factors.width))
     return torch.cat([density(part, part.square())[0] for part in parts], 1).T
 
 
-def expectations(points: Points, factors: Factors) -> dict[str, Tensor]:
-    """The E-turn of a mixture of factor analysers (Ghahramani and Hinton, 1996), in blocks.
+def expectations(blocks: Iterable[Points], factors: Factors) -> dict[str, Tensor]:
+    """The E-turn of a mixture of factor analysers (Ghahramani and Hinton, 1996).
+
+    Args:
+        blocks: Of points (n, d), in 64 bits.
+        factors: The mixture.
 
     Returns:
         Sums over the points, of responsibilities r and latents z: ``events`` (), ``log_prob`` (),
@@ -110,7 +112,7 @@ def expectations(points: Points, factors: Factors) -> dict[str, Tensor]:
     """
     density, sums = _density(factors), {}
     k, d, q = factors.loadings.shape
-    for part in points.split(_rows(factors)):
+    for part in blocks:
         squared = part.square()
         logs, u = density(part, squared)
         log_prob, shares = posterior(logs.T)

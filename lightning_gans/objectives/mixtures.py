@@ -1,7 +1,7 @@
 """Mixtures: what follows from log pi_k + log p_k(x), whatever the components are."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from jaxtyping import Bool, Float
@@ -39,7 +39,7 @@ def posterior(joint: Joint) -> tuple[Float[Tensor, " n"], Float[Tensor, "n K"]]:
         joint: log pi_k + log p_k(x), for each point and component.
     """
     top = joint.detach().amax(1, keepdim=True)
-    parts = (joint - top).exp()
+    parts = (joint - top).exp_()
     whole = parts.sum(1, keepdim=True)
     return (top + whole.log())[:, 0], parts / whole
 
@@ -60,18 +60,21 @@ def aic(log_likelihood: float, free: int) -> float:
     return 2 * free - 2 * log_likelihood
 
 
-def rows_at_once(density: Density) -> int:
-    """Points whose features are made at a time: memory does not grow with their number."""
-    return max(16, _BLOCK // density.slopes.shape[1])
+def rows_at_once(width: int) -> int:
+    """Points to work on at a time, each ``width`` numbers: memory does not grow with their number.
+
+    They fit a processor's cache.
+    """
+    return max(64, _BLOCK // width)
 
 
 def gaussian_expectations(
-    points: Points, covariance: Covariance, log_weights: Weights, density: Density
+    blocks: Iterable[Points], covariance: Covariance, log_weights: Weights, density: Density
 ) -> dict[str, Tensor]:
     """The E-turn of a mixture of Gaussians (Dempster et al., 1977), a block of points at a time.
 
     Args:
-        points: (n, d), in 64 bits.
+        blocks: Of points (n, d), in 64 bits.
         covariance: Its kind.
         log_weights: Logarithms of the components' weights (K,).
         density: Their log-densities.
@@ -82,7 +85,7 @@ def gaussian_expectations(
     """
     density = density._replace(constants=density.constants + log_weights)
     sums = {}
-    for part in points.split(rows_at_once(density)):
+    for part in blocks:
         features = covariance.features(part)
         log_prob, shares = posterior(density(features))
         found = {

@@ -102,7 +102,7 @@ class Bernoulli(Observation):
         if self.binarise == "threshold":
             return (likely > 0.5).to(events) * 2 - 1
         drawn = torch.rand(events.shape, generator=source).to(likely) < likely
-        return drawn.to(events) * 2 - 1
+        return drawn.to(events).mul_(2).sub_(1)
 
     def log_prob(self, events: Events, said: Said) -> Float[Tensor, " batch"]:
         """Log-probability (batch,) of ``events``."""

@@ -136,7 +136,7 @@ def test_overlapping_modes_are_named():
         ({"means": [[0.0], [1.0, 2.0]]}, "data.means must be lists of numbers"),
         ({"means": [[0.0, 0.0]], "stds": 0.0}, "data.stds is 0.0"),
         ({"means": [[0.0, 0.0]], "stds": [1.0, 1.0]}, "data.stds is .* or 1 of them"),
-        ({"means": [[0.0]], "covariances": [[[0.0]]]}, "not symmetric and positive"),
+        ({"means": [[0.0]], "covariances": [[[0.0]]]}, "mode 0 .* not symmetric and pos"),
         ({"means": [[0.0]], "covariances": [[[1.0, 0.0]]]}, "must be .1, 1, 1."),
         ({"means": [[0.0]], "weights": [0.0]}, "weights must be 1 numbers above 0"),
         ({"means": [[math.nan]]}, "finite numbers"),
