@@ -80,6 +80,8 @@ def _whole(name: str, min: int, max: int) -> Law:
 
 def _range(name: str, min: Number, max: Number, log: bool = False, q: Number | None = None) -> Law:
     value = _same if q is None else _rounded(q)
+    if not math.isfinite(value(max) - value(min)):
+        raise OverflowError
     multiples = None
     if q is not None and not log:
         first, last = round(min / q), round(max / q)
@@ -103,6 +105,8 @@ def _by_quantile(name: str, inverse: Callable[[Number], Number], q: Number | Non
     def value(quantile: Number) -> Number:
         return rounded(inverse(quantile))
 
+    if not all(math.isfinite(value(end)) for end in (_TAIL, 1 - _TAIL)):
+        raise OverflowError
     return Law(
         lambda trial: trial.suggest_float(name, _TAIL, 1 - _TAIL),
         value,

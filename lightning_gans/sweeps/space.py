@@ -8,9 +8,11 @@ from typing import Any
 from lightning_gans.errors import InputError
 from lightning_gans.sweeps.laws import DISTRIBUTIONS, MOMENTS, SHAPE, Law
 
-__all__ = ["grid", "law"]
+__all__ = ["grid", "is_number", "is_whole", "law"]
 
 _ENDS = ("min", "max")
+_MOST = 2**53
+"""Whole numbers beyond it are not all floats."""
 
 
 def law(name: str, given: dict[str, Any]) -> Law:
@@ -35,7 +37,20 @@ def law(name: str, given: dict[str, Any]) -> Law:
     _check(kind, settings)
     if distribution.q is not None:
         settings.setdefault("q", distribution.q)
-    return distribution.make(name, **settings)
+    try:
+        return distribution.make(name, **settings)
+    except OverflowError as error:
+        raise InputError(f"{kind} with {settings} has values that are no floats") from error
+
+
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number that a float can be; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a number, and finite."""
+    return is_whole(value) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _implied(given: dict[str, Any]) -> str:
@@ -57,8 +72,8 @@ def _check(kind: str, settings: dict[str, Any]) -> None:
         if isinstance(value, str):
             hint = "; YAML wants a point, as in 1.0e-3" if "e" in value.lower() else ""
             raise InputError(f"{key} is the text {value!r}, not a number{hint}")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"{key} is {value!r}, not a number")
+        if not is_number(value):
+            raise InputError(f"{key} is {value!r}, not a finite number")
         if key in ("q", *SHAPE) and value <= 0:
             raise InputError(f"{key} is {value}; it must be above 0")
     if kind == "int_uniform" and any(not isinstance(settings[end], int) for end in _ENDS):
@@ -79,6 +94,8 @@ def _check(kind: str, settings: dict[str, Any]) -> None:
         shares = settings["probabilities"]
         if not isinstance(shares, list) or len(shares) != len(settings["values"]):
             raise InputError("probabilities must be as many as values")
+        if not all(is_number(share) for share in shares):
+            raise InputError(f"probabilities must be numbers, not {shares}")
         if any(share < 0 for share in shares) or not math.isclose(sum(shares), 1.0):
             raise InputError(f"probabilities must be at least 0 and add up to 1, not {shares}")
 

@@ -38,6 +38,10 @@ def parameter(**given):
     return {"parameters": {"model.lr": given}}
 
 
+def hyperband(**given):
+    return {"early_terminate": {"type": "hyperband", **given}}
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
@@ -76,6 +80,28 @@ def parameter(**given):
         (parameter(distribution="q_uniform", min=1, max=2, q=0), "q is 0; it must be above 0"),
         (parameter(distribution="int_uniform", min=1, max=2.5), "whole min and max"),
         ({"method": "grid"}, "parameters.model.lr: a grid needs values"),
+        (parameter(distribution=["normal"]), "distribution is ['normal'], not a text"),
+        (parameter(distribution={"a": 1}), "distribution is {'a': 1}, not a text"),
+        (parameter(values=[1, 2], probabilities=["a", "b"]), "must be numbers, not ['a', 'b']"),
+        (parameter(values=[1, 2], probabilities=[True, False]), "must be numbers"),
+        (parameter(min=0.0, max=math.inf), "max is inf, not a finite number"),
+        (parameter(distribution="q_uniform", min=0, max=1, q=math.nan), "q is nan"),
+        (parameter(distribution="normal", sigma=math.nan), "sigma is nan"),
+        (parameter(distribution="log_normal", mu=1000), "log_normal with {'mu': 1000} has values"),
+        (parameter(distribution="q_uniform", min=0, max=1e300, q=1e-300), "that are no floats"),
+        (parameter(distribution="uniform", min=-1e308, max=1e308), "that are no floats"),
+        (parameter(min=0, max=10**400), "max is 1000"),
+        ({"metric": {"name": ""}}, "it needs a metric"),
+        ({"program": 5}, "program is 5; it must be a text"),
+        ({"program": ["a"], "command": ["${program}", "${args}"]}, "program is ['a']"),
+        ({"command": ["${program}", "fit", "${args}"]}, "but there is no program"),
+        ({"project": ["a"]}, "project is ['a']"),
+        (hyperband(min_iter=1, max_iter=9), "needs min_iter, or max_iter and s"),
+        (hyperband(min_iter=1, eta=math.nan), "eta is nan"),
+        (hyperband(min_iter=1, eta=math.inf), "eta is inf"),
+        (hyperband(min_iter=1, eta=1e300), "at most 100"),
+        (hyperband(max_iter=9, s=1000), "s is 1000; it must be at most 100"),
+        (hyperband(min_iter=1, strict="nope"), "strict is 'nope'; it must be true or false"),
     ],
 )
 def test_what_is_wrong_is_named(changes, message, written):
@@ -83,6 +109,13 @@ def test_what_is_wrong_is_named(changes, message, written):
     with pytest.raises(InputError) as error:
         read_sweep(path)
     assert message in str(error.value) and str(error.value).startswith(path)
+
+
+def test_a_key_that_is_there_twice_is_named(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("method: grid\nmetric: {name: a}\nmethod: random\n")
+    with pytest.raises(InputError, match="twice.yaml: line 3 has method once more"):
+        read_sweep(str(path))
 
 
 def test_a_good_file_is_read(written):
