@@ -14,6 +14,9 @@ Number = int | float
 _TAIL = 1e-6
 """Quantiles below it and above 1 - it are never drawn: a normal law ends at 4.75 deviations."""
 
+_INSIDE = 0.618
+"""Where in a range the value lies that is tried beside its ends: hardly at a whole number."""
+
 
 @dataclass(frozen=True)
 class Law:
@@ -86,11 +89,13 @@ def _range(name: str, min: Number, max: Number, log: bool = False, q: Number | N
     if q is not None and not log:
         first, last = round(min / q), round(max / q)
         multiples = [sorted((min, k * q, max))[1] for k in range(first, last + 1)]
+    between = min ** (1 - _INSIDE) * max**_INSIDE if log else min + (max - min) * _INSIDE
     return Law(
         lambda trial: trial.suggest_float(name, min, max, log=log),
         value,
         multiples,
-        [value(min), value(max)],
+        # What Optuna draws is a float, whatever the ends are.
+        [value(float(x)) for x in (min, between, max)],
     )
 
 

@@ -227,6 +227,24 @@ def test_choices_have_their_shares(given, shares):
     assert stats.chisquare(counts, np.array(shares) * len(values)).pvalue > 0.01
 
 
+@pytest.mark.parametrize(
+    "given, kind",
+    [
+        ({"distribution": "log_uniform_values", "min": 8, "max": 64}, float),
+        ({"distribution": "uniform", "min": 8, "max": 64}, float),
+        ({"distribution": "normal", "mu": 36, "sigma": 4}, float),
+        ({"distribution": "q_uniform", "min": 8, "max": 64, "q": 0.5}, float),
+        ({"distribution": "q_uniform", "min": 8, "max": 64}, float),
+        ({"distribution": "q_log_uniform_values", "min": 8, "max": 64, "q": 4}, int),
+        ({"min": 8, "max": 64}, int),
+    ],
+    ids=lambda v: str(v)[:40],
+)
+def test_what_is_tried_out_is_of_the_type_that_is_drawn(given, kind):
+    tried = law("x", given).edges
+    assert {type(value) for value in [*tried, *draws(given, 20)]} == {kind}
+
+
 def test_a_constant_is_constant():
     assert set(draws({"value": 0.3}, n=5)) == {0.3}
 
