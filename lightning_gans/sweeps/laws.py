@@ -85,15 +85,11 @@ def _range(name: str, min: Number, max: Number, log: bool = False, q: Number | N
     value = _same if q is None else _rounded(q)
     if not math.isfinite(value(max) - value(min)):
         raise OverflowError
-    multiples = None
-    if q is not None and not log:
-        first, last = round(min / q), round(max / q)
-        multiples = [sorted((min, k * q, max))[1] for k in range(first, last + 1)]
     between = min ** (1 - _INSIDE) * max**_INSIDE if log else min + (max - min) * _INSIDE
     return Law(
         lambda trial: trial.suggest_float(name, min, max, log=log),
         value,
-        multiples,
+        None,
         # What Optuna draws is a float, whatever the ends are.
         [value(float(x)) for x in (min, between, max)],
     )
@@ -101,6 +97,22 @@ def _range(name: str, min: Number, max: Number, log: bool = False, q: Number | N
 
 def _log_range(name: str, min: Number, max: Number, q: Number | None = None) -> Law:
     return _range(name, min, max, log=True, q=q)
+
+
+def _steps(name: str, min: Number, max: Number, q: Number) -> Law:
+    """From ``min`` on by ``q``, without ``max``: a grid's q_uniform as W&B has it."""
+    steps = range(math.ceil((max - min) / q))
+
+    def value(step: int) -> Number:
+        at = min + step * q
+        return float(f"{at:.12g}") if isinstance(at, float) else at
+
+    return Law(
+        lambda trial: trial.suggest_int(name, 0, steps[-1]),
+        value,
+        steps,
+        [value(0), value(steps[-1])],
+    )
 
 
 def _by_quantile(name: str, inverse: Callable[[Number], Number], q: Number | None) -> Law:
@@ -136,12 +148,16 @@ def _beta(name: str, a: Number = 1.0, b: Number = 1.0, q: Number | None = None) 
 
 @dataclass(frozen=True)
 class Distribution:
-    """How a law is made, and the keys of a sweep file that it needs and takes besides."""
+    """How a law is made, and the keys of a sweep file that it needs and takes besides.
+
+    Those that are another one ``in_grid`` say so.
+    """
 
     make: Callable[..., Law]
     needs: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
     q: Number | None = None
+    in_grid: Callable[..., Law] | None = None
 
 
 _ENDS, MOMENTS, SHAPE = ("min", "max"), ("mu", "sigma"), ("a", "b")
@@ -152,7 +168,7 @@ DISTRIBUTIONS = {
     "categorical_w_probabilities": Distribution(_weighted, ("values", "probabilities")),
     "int_uniform": Distribution(_whole, _ENDS),
     "uniform": Distribution(_range, _ENDS),
-    "q_uniform": Distribution(_range, _ENDS, ("q",), q=1.0),
+    "q_uniform": Distribution(_range, _ENDS, ("q",), q=1.0, in_grid=_steps),
     "log_uniform_values": Distribution(_log_range, _ENDS),
     "q_log_uniform_values": Distribution(_log_range, _ENDS, ("q",), q=1.0),
     # log(1 / x) is uniform where log(x) is: another name for the same law.

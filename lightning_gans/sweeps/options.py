@@ -12,6 +12,8 @@ from lightning_gans.sweeps.space import grid
 
 __all__ = ["run"]
 
+_MOST_TRIALS = 10_000
+"""The storage has each of them before the first one runs."""
 _EXAMPLE = "lightning sweep configs/sweeps/ring.yaml --jobs 2"
 
 
@@ -129,12 +131,19 @@ def _work(
 
 def _total(sweep: Sweep, asked: int | None) -> int:
     """How many trials there are."""
+    total = asked or sweep.run_cap
     if sweep.method == "grid":
         everything = len(grid(sweep.laws))
-        return min(everything, asked or sweep.run_cap or everything)
-    if total := asked or sweep.run_cap:
-        return total
-    raise InputError(f"{sweep.file}: {sweep.method} has no end; give it run_cap, or say --trials N")
+        total = min(everything, total or everything)
+    if total is None:
+        raise InputError(
+            f"{sweep.file}: {sweep.method} has no end; give it run_cap, or say --trials N"
+        )
+    if total > _MOST_TRIALS:
+        raise InputError(
+            f"{sweep.file}: {total:,} trials are more than {_MOST_TRIALS:,}; say --trials N"
+        )
+    return total
 
 
 def _definition(sweep: Sweep, options: argparse.Namespace) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def _checked(file: Path, content: Any) -> Sweep:
     parameters = content.get("parameters")
     if not isinstance(parameters, dict) or not parameters:
         raise InputError("it needs parameters, e.g. {model.lr: {min: 0.001, max: 0.1}}")
-    laws = {name: _law(name, given) for name, given in parameters.items()}
+    laws = {name: _law(name, given, method) for name, given in parameters.items()}
     if method == "grid":
         grid(laws)
     run_cap = content.get("run_cap")
@@ -173,7 +173,7 @@ def _metric(given: Any) -> tuple[str, str, list[str]]:
     return name, goal, [f"metric.{key}" for key in known[2:] if key in given]
 
 
-def _law(name: Any, given: Any) -> Law:
+def _law(name: Any, given: Any, method: str) -> Law:
     if not isinstance(name, str) or not _PARAMETER.fullmatch(name):
         raise InputError(f"parameters: {name!r} is no name of an option")
     if not isinstance(given, dict):
@@ -198,7 +198,7 @@ def _law(name: Any, given: Any) -> Law:
             f"parameters.{name}: distribution is {kind!r}{_alternatives(str(kind), DISTRIBUTIONS)}"
         )
     try:
-        return law(name, given)
+        return law(name, given, method)
     except InputError as error:
         raise InputError(f"parameters.{name}: {error}") from error
 

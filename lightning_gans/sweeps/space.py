@@ -2,7 +2,8 @@
 
 import json
 import math
-from itertools import product
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 from lightning_gans.errors import InputError
@@ -15,12 +16,13 @@ _MOST = 2**53
 """Whole numbers beyond it are not all floats."""
 
 
-def law(name: str, given: dict[str, Any]) -> Law:
+def law(name: str, given: dict[str, Any], method: str = "random") -> Law:
     """The law of a parameter as a sweep file gives it.
 
     Args:
         name: The parameter's.
         given: ``distribution`` or what it follows from, with numbers that are in order.
+        method: Of the sweep; in a grid some distributions are another one.
 
     Raises:
         InputError: A key is missing or unknown to the distribution, or its numbers are not in
@@ -38,7 +40,8 @@ def law(name: str, given: dict[str, Any]) -> Law:
     if distribution.q is not None:
         settings.setdefault("q", distribution.q)
     try:
-        return distribution.make(name, **settings)
+        make = (method == "grid" and distribution.in_grid) or distribution.make
+        return make(name, **settings)
     except OverflowError as error:
         raise InputError(f"{kind} with {settings} has values that are no floats") from error
 
@@ -100,18 +103,36 @@ def _check(kind: str, settings: dict[str, Any]) -> None:
             raise InputError(f"probabilities must be at least 0 and add up to 1, not {shares}")
 
 
-def grid(laws: dict[str, Law]) -> list[dict[str, Any]]:
+class _Grid(Sequence):
+    """Every combination of the laws' values, each made when it is asked for."""
+
+    def __init__(self, laws: dict[str, Law]) -> None:
+        self._laws = laws
+        self._size = math.prod(len(law.all) for law in laws.values())
+        if self._size > sys.maxsize:
+            raise InputError(f"the grid has {self._size:.1e} combinations; no run ends it")
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        left, chosen = range(self._size)[index], {}
+        for name, law in reversed(self._laws.items()):
+            left, at = divmod(left, len(law.all))
+            chosen[name] = law.all[at]
+        return {name: chosen[name] for name in self._laws}
+
+
+def grid(laws: dict[str, Law]) -> Sequence[dict[str, Any]]:
     """Every combination, the last parameter changing fastest, as Optuna would suggest it.
 
     Raises:
-        InputError: A parameter has no end of values; the message says which.
+        InputError: A parameter has no end of values, or there are too many combinations; the
+            message says which.
     """
     for name, each in laws.items():
         if each.all is None:
             raise InputError(
                 f"parameters.{name}: a grid needs values, whole min and max, or q_uniform"
             )
-    return [
-        dict(zip(laws, values, strict=True))
-        for values in product(*(each.all for each in laws.values()))
-    ]
+    return _Grid(laws)

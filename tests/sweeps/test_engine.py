@@ -220,6 +220,8 @@ def test_options_that_cannot_be_used_are_named(options, message, written, lightn
 def test_a_random_sweep_needs_an_end_and_seeds_of_its_own_no_other(written, lightning):
     answer = lightning("sweep", str(written([8], method="random")))
     assert answer.code == 2 and "random has no end; give it run_cap" in answer.err
+    answer = lightning("sweep", str(written([8], method="random")), "--trials=10001")
+    assert answer.code == 2 and "10,001 trials are more than 10,000" in answer.err
     path = written([8], parameters={"data.seed": {"values": [1, 2]}})
     answer = lightning("sweep", str(path), "--seeds=3")
     assert answer.code == 2 and "data.seed is a parameter of the sweep" in answer.err

@@ -256,19 +256,37 @@ def test_a_grid_is_every_combination_once():
         "c": {"distribution": "q_uniform", "min": 0.0, "max": 0.3, "q": 0.1},
         "d": {"value": "y"},
     }
-    laws = {name: law(name, each) for name, each in given.items()}
+    laws = {name: law(name, each, "grid") for name, each in given.items()}
     study, seen = optuna.create_study(), []
     for combination in grid(laws):
         study.enqueue_trial(combination)
         trial = study.ask()
         seen.append(tuple(str(each.value(each.suggest(trial))) for each in laws.values()))
     expected = [
-        (a, b, c, "y")
-        for a in ("x", "[1]", "True")
-        for b in "234"
-        for c in ("0.0", "0.1", "0.2", "0.3")
+        (a, b, c, "y") for a in ("x", "[1]", "True") for b in "234" for c in ("0.0", "0.1", "0.2")
     ]
     assert seen == expected
+
+
+@pytest.mark.parametrize(
+    "ends", [(0.0, 0.3, 0.1), (0, 8, 2), (0.05, 0.4, 0.1), (1, 4.5, 1), (3, 4, 5)]
+)
+def test_steps_of_a_grid_are_wandbs(ends):
+    """In W&B's grid_search.py they are np.arange(min, max, q)."""
+    given = dict(zip(("min", "max", "q"), ends, strict=True))
+    steps = law("x", {"distribution": "q_uniform", **given}, "grid")
+    values = [steps.value(step) for step in steps.all]
+    assert values == pytest.approx(np.arange(*ends).tolist(), rel=1e-9, abs=1e-12)
+    assert {type(value) for value in values} == {type(ends[0] + ends[2])}
+
+
+def test_a_large_grid_is_not_laid_out():
+    ends = {"min": 0, "max": 10**9}
+    combinations = grid({name: law(name, ends) for name in "ab"})
+    assert len(combinations) == (10**9 + 1) ** 2
+    assert combinations[10**9 + 3] == {"a": 1, "b": 2} and combinations[-1]["a"] == 10**9
+    with pytest.raises(InputError, match="1.0e\\+27 combinations"):
+        grid({name: law(name, ends) for name in "abc"})
 
 
 def stopped(settings, goal, histories):
