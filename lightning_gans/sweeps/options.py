@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,6 +15,7 @@ __all__ = ["run"]
 
 _MOST_TRIALS = 10_000
 """The storage has each of them before the first one runs."""
+_GPU = re.compile(r"\d+|(GPU|MIG)-[\w/-]+")
 _EXAMPLE = "lightning sweep configs/sweeps/ring.yaml --jobs 2"
 
 
@@ -60,14 +62,12 @@ def run(args: list[str]) -> None:
             raise InputError(f"--{name} is {value}; it must be at least 1")
     sweep = read_sweep(options.file)
     total = _total(sweep, options.trials)
-    gpus = [gpu for gpu in options.gpus.split(",") if gpu]
-    if len(gpus) % options.gpus_per_trial:
-        raise InputError(f"--gpus {options.gpus} cannot be shared out by {options.gpus_per_trial}")
+    gpus = _gpus(options.gpus, options.gpus_per_trial)
     if options.seeds > 1 and (own := {"seed_everything", "data.seed"} & sweep.parameters.keys()):
         raise InputError(f"{own.pop()} is a parameter of the sweep, so --seeds must be 1")
     jobs = options.jobs or max(1, len(gpus) // options.gpus_per_trial)
     name = options.name or sweep.file.stem
-    if Path(name).name != name:
+    if Path(name).name != name or name == "..":
         raise InputError(f"--name {name!r} must be a plain name")
     if sweep.ignored:
         print(f"only W&B's server heeds {', '.join(sweep.ignored)}: not used here")
@@ -127,6 +127,26 @@ def _work(
     finally:
         worker.leave()
     _tell(sweep, trials, folder)
+
+
+def _gpus(given: str, per_trial: int) -> list[str]:
+    """What ``--gpus`` names, all of which are here; empty: no GPU is shared out."""
+    gpus = [gpu.strip() for gpu in given.split(",")] if given else []
+    for gpu in gpus:
+        if not _GPU.fullmatch(gpu):
+            raise InputError(f"--gpus {given}: {gpu!r} is no number, nor GPU-... or MIG-...")
+        if gpus.count(gpu) > 1:
+            raise InputError(f"--gpus {given} has {gpu} twice; --jobs lets trials share a GPU")
+    if per_trial > 1 and not gpus:
+        raise InputError(f"--gpus_per_trial {per_trial} needs --gpus, e.g. --gpus 0,1,2,3")
+    if len(gpus) % per_trial:
+        raise InputError(f"--gpus {given} cannot be shared out by {per_trial}")
+    if gpus:
+        from lightning_gans.sweeps.probe import usable
+
+        if (n := usable(gpus)) < len(gpus):
+            raise InputError(f"--gpus {given}: of these {len(gpus)} torch can use {n} here")
+    return gpus
 
 
 def _total(sweep: Sweep, asked: int | None) -> int:

@@ -203,7 +203,13 @@ def test_places_share_out_cores_and_gpus(monkeypatch):
     [
         (["--trials=0"], "--trials is 0; it must be at least 1"),
         (["--gpus=0,1,2", "--gpus_per_trial=2"], "--gpus 0,1,2 cannot be shared out by 2"),
+        (["--gpus=x"], "--gpus x: 'x' is no number"),
+        (["--gpus=0,-1"], "'-1' is no number"),
+        (["--gpus=0,1,0"], "--gpus 0,1,0 has 0 twice"),
+        (["--gpus=99"], "--gpus 99: of these 1 torch can use 0 here"),
+        (["--gpus_per_trial=2"], "--gpus_per_trial 2 needs --gpus"),
         (["--name=a/b"], "--name 'a/b' must be a plain name"),
+        (["--name=.."], "--name '..' must be a plain name"),
         (["--job=2"], "unrecognized arguments: --job=2"),
         (["--storage=postgresql://a:secret@127.0.0.1:1/x"], "a:***@127.0.0.1:1/x cannot be used"),
         ([], "runs/sweeps/tiny holds trials of another sweep; --name starts a new one"),
