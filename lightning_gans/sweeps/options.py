@@ -15,6 +15,8 @@ __all__ = ["run"]
 
 _MOST_TRIALS = 10_000
 """The storage has each of them before the first one runs."""
+_SEEDED = ("--seed_everything=0", "--data.seed=0")
+"""What a trial of several seeds has besides."""
 _GPU = re.compile(r"\d+|(GPU|MIG)-[\w/-]+")
 _EXAMPLE = "lightning sweep configs/sweeps/ring.yaml --jobs 2"
 
@@ -103,7 +105,9 @@ def _work(
     if study is None:
         if any(folder.glob("trial_*")):
             raise InputError(f"{folder} holds trials of another sweep; --name starts a new one")
-        probe(sweep, more)
+        if options.resume:
+            print(f"there is no sweep {folder.name} in {folder.parent} yet: starting it")
+        probe(sweep, [*more, *_SEEDED] if options.seeds > 1 else more)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

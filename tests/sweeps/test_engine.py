@@ -233,6 +233,14 @@ def test_a_random_sweep_needs_an_end_and_seeds_of_its_own_no_other(written, ligh
     assert answer.code == 2 and "data.seed is a parameter of the sweep" in answer.err
 
 
+def test_resume_says_that_there_was_nothing_to_go_on_with(written, lightning):
+    path = written([8], command=["lightning", "test", "${args}"])  # refused after it
+    answer = lightning("sweep", str(path), "--resume", "--name=tinny")
+    assert answer.code == 2 and "must run `lightning fit`" in answer.err
+    assert answer.out == "there is no sweep tinny in runs/sweeps yet: starting it\n"
+    assert lightning("sweep", str(path)).out == ""
+
+
 def test_lightning_sweep_helps_without_torch():
     code = (
         "import sys\n"
