@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_gans.dashboard.guard import inside, is_loopback
+from lightning_gans.dashboard.guard import given_out, is_loopback
 from lightning_gans.dashboard.summary import curves, summary
 from lightning_gans.dashboard.sweeps import importance, sweep
 from lightning_gans.dashboard.watch import Watch
@@ -187,8 +187,8 @@ def test_files_below_the_folder_alone_are_given_out(root):
             answer = ask(trick)
             assert answer.status == 404, trick
             assert b"s3cret" not in answer.body and b"root:" not in answer.body, trick
-    assert inside(root, "ring/version_0/metrics.csv") == root / "ring/version_0/metrics.csv"
-    assert inside(root, "/" + str(root / "ring/version_0/metrics.csv")) is None
+    assert given_out(root, "ring/version_0/metrics.csv") == root / "ring/version_0/metrics.csv"
+    assert given_out(root, "/" + str(root / "ring/version_0/metrics.csv")) is None
 
 
 def test_no_secret_is_told(root):

@@ -86,7 +86,7 @@ def test_warnings_are_shown_and_kept_once_with_their_moment(lightning, monkeypat
     assert lightning(*args, "--trainer.max_epochs=2").code == 0
     answer = lightning(*args, "--trainer.max_epochs=3", "--resume", "last", "--force")
     assert "no ink" in answer.err
-    (row,) = read_records(Path("runs/dcgan/version_0/warnings.jsonl"))
+    (row,) = read_records(Path("runs/dcgan/version_0"), "warnings.jsonl")
     assert row["samples_seen"] == 128 and "Samples failed (OSError: no ink)" in row["message"]
 
 
@@ -249,6 +249,6 @@ def test_goals_agree_with_what_is_kept_as_best():
 
 
 def test_records_that_are_not_there_are_none(tmp_path):
-    assert read_records(tmp_path / "x.jsonl") == []
+    assert read_records(tmp_path, "x.jsonl") == []
     Records(tmp_path / "x.jsonl").append({"a": math.inf})
-    assert read_records(tmp_path / "x.jsonl") == [{"a": None}]
+    assert read_records(tmp_path, "x.jsonl") == [{"a": None}]
