@@ -14,13 +14,14 @@ _SECRET = re.compile(
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WHOLE = re.compile(r"(-{0,2}([\w.-]+)\+?=)(.+)", re.DOTALL)
 # A name, a sign, and a value: in quotes, or up to what ends it in JSON, YAML or an address.
-_WITHIN = re.compile(
-    r"""(?P<quote>["']?)(?P<name>[\w.-]+)(?P=quote)(?P<sign>\s*(?:\+?=|:)\s*)"""
-    r"""(?P<value>"[^"]*"|'[^']*'|[^\s"',;&}\])]+)"""
+_PAIR = re.compile(
+    r"""(?<![\w.-])(?P<name>[\w.-]+)(?P<quote>["']?)(?P<sign>\s*(?:\+?=|:)\s*)"""
+    r"""(?P<value>"[^"]*"|'[^']*'|(?:(?:Basic|Bearer)\s+)?[^\s"',;&}\])]+)""",
+    re.IGNORECASE,
 )
-_BEARER = re.compile(r"\b(Bearer|Basic)\s+[^\s\"',]+", re.IGNORECASE)
+_BEARER = re.compile(r"\b(Bearer)\s+[^\s\"',]+", re.IGNORECASE)
 # Up to the last @ that can belong to it: people's passwords hold / and @ too.
-_IN_ADDRESS = re.compile(r"(\w+://[^\s:/@]*:)[^\s\"']+@")
+_IN_ADDRESS = re.compile(r"(\b\w+://[^\s:/@]*:)[^\s\"']+@")
 _ALONE_IN_ADDRESS = re.compile(r"(https?://)[^\s:/@\"']+@", re.IGNORECASE)
 # In a sentence these are words like others: "unknown key: lr".
 _PLAIN = re.compile(r"(keys?|tokens?|pass|auth)", re.IGNORECASE)
@@ -64,13 +65,12 @@ def _masked_text(text: str) -> str:
     if "://" in text:
         text = _IN_ADDRESS.sub(rf"\1{_MASK}@", text)
         text = _ALONE_IN_ADDRESS.sub(rf"\1{_MASK}@", text)
-    return _WITHIN.sub(_without_value, _BEARER.sub(rf"\1 {_MASK}", text))
-
-
-def _without_value(found: re.Match) -> str:
-    name, value, sign = found["name"], found["value"], found["sign"]
-    in_prose = ":" in sign and not found["quote"] and _PLAIN.fullmatch(name)
-    if in_prose or not is_secret(name):
-        return found[0]
-    quote = value[0] if value[0] in "\"'" else ""
-    return f"{found['quote']}{name}{found['quote']}{sign}{quote}{_MASK}{quote}"
+    text, at = _BEARER.sub(rf"\1 {_MASK}", text), 0
+    while found := _PAIR.search(text, at):
+        at, end = found.span("value")
+        name, in_prose = found["name"], ":" in found["sign"] and not found["quote"]
+        if is_secret(name) and not (in_prose and _PLAIN.fullmatch(name)):
+            quote = text[at] if text[at] in "\"'" else ""
+            text = f"{text[:at]}{quote}{_MASK}{quote}{text[end:]}"
+            at += len(_MASK)
+    return text
