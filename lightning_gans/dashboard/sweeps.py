@@ -42,7 +42,9 @@ def sweep(root: Path, name: str) -> dict[str, Any] | None:
     if not (content := read_json(root, f"sweeps/{name}/sweep.json")):
         return None
     trials = content.get("trials")
-    content["trials"] = [t for t in trials if isinstance(t, dict)] if trials else []
+    content["trials"] = (
+        [t for t in trials if isinstance(t, dict)] if isinstance(trials, list) else []
+    )
     for trial in content["trials"]:
         trial["runs"] = [f"sweeps/{name}/{run}" for run in trial.get("runs") or []]
         trial["parameters"] = trial.get("parameters") or {}
