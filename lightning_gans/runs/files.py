@@ -49,11 +49,14 @@ def read_inside(folder: Path, name: str) -> str:
 def write_whole(path: Path, text: str) -> None:
     """Write a file at once or not at all, even if the power fails."""
     partial = path.with_name(f".{path.name}.tmp")
-    with partial.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def set_aside(path: Path) -> None:

@@ -141,9 +141,9 @@ class MetricsFile:
                 file.truncate(max(file.tell() - replaced, 0))
                 file.write(self._line(self.rows[-1]).encode())
 
-    def go_back_to(self, step: int) -> None:
-        """Drop the rows after ``step``, which a resumed run will write again."""
-        kept = [row for row in self.rows if int(row["step"]) < step]
+    def go_back_to(self, samples: int) -> None:
+        """Drop the rows after ``samples`` seen, which a resumed run will write again."""
+        kept = [row for row in self.rows if int(row["samples_seen"]) <= samples]
         if len(kept) < len(self.rows):
             self.rows = kept
             self._rewrite()
