@@ -98,9 +98,9 @@ def test_a_line_of_the_table(root):
     assert line["status"] == "finished" and line["samples"] == 20000 and line["batches"] == 200
     assert line["metrics"][f"{RING}/captured_chi2"] == (8.0, 8.0, 20000)
     column = read_series(run).columns["train/generator_loss"][1]
-    last, best, seen = line["metrics"]["train/generator_loss"]
-    assert (last, best) == (column[-1], min(column))
-    assert seen == (column.index(best) + 1) * 1000
+    assert line["metrics"]["train/generator_loss"] == (column[-1], None, None)
+    share = read_series(run).columns[f"{RING}/high_quality_chi2"][1]
+    assert line["metrics"][f"{RING}/high_quality_chi2"] == (share[-1], max(share), 20000)
     assert line["config"]["model.generator_optimizer"] == "Adam"
 
 
