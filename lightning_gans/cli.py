@@ -125,7 +125,7 @@ class CLI(LightningCLI):
         parts = [
             callbacks.RunConfig(self._settings),
             callbacks.Account(),
-            callbacks.Resumed(),
+            callbacks.Resumed(self.config.fit.ckpt_path),
             *reporting,
             # After what reports, so that they find the rows of their batch there.
             self._get(self.config_init, "checkpoints"),
@@ -189,7 +189,7 @@ class CLI(LightningCLI):
         path = self.config[self.subcommand].ckpt_path
         if path is None and self.subcommand != "fit":
             raise InputError(f"{self.subcommand} needs --ckpt_path; a fresh network says nothing")
-        if path is not None:
+        if path is not None and rank_zero_only.rank == 0:
             content = callbacks.read_checkpoint(Path(path))
             self._batches_before = content["clock"]["batches_seen"]
             self._ended_before = Path(path).with_name("final.ckpt").exists()

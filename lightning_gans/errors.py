@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["Diverged", "InputError", "Interrupted", "meant", "nearest"]
+__all__ = ["Diverged", "FailedElsewhere", "InputError", "Interrupted", "meant", "nearest"]
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
@@ -27,6 +27,10 @@ def meant(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 class InputError(ValueError):
     """What the user gave cannot be used; the message names the key or file and what is accepted."""
+
+
+class FailedElsewhere(Exception):
+    """Another process failed at its part of a common work, and says why."""
 
 
 class Interrupted(BaseException):

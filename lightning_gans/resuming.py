@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from lightning_gans.callbacks import differences, newest_whole
 from lightning_gans.errors import InputError
 from lightning_gans.runs import runs_of
@@ -32,7 +34,8 @@ def checkpoint_meant(given: str, experiment: Path, beside: Path) -> str | None:
         beside: The folder that the config lies in.
 
     Returns:
-        Its path; None if ``auto`` finds none: then a new run starts.
+        Its path; None if ``auto`` finds none: then a new run starts; and where another process than
+        the first finds none.
 
     Raises:
         InputError: ``last`` finds none, or all that there are are damaged.
@@ -42,6 +45,8 @@ def checkpoint_meant(given: str, experiment: Path, beside: Path) -> str | None:
         folders = [beside]
     there = [path for folder in folders for path in folder.glob("checkpoints/*.ckpt")]
     found = newest_whole(there)
+    if found is None and rank_zero_only.rank:
+        return None  # what the processes find is compared when all have met
     if found is None and there:
         raise InputError(f"{', '.join(map(str, there))}: none of the checkpoints can be read")
     if found is None and given == "last":

@@ -1,6 +1,7 @@
 """Training on several processes that hold the same weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
 from torch import Tensor, distributed
 
-from lightning_gans.errors import InputError, Interrupted
+from lightning_gans.errors import FailedElsewhere, InputError, Interrupted
 
 __all__ = ["Replicas", "check_strategy"]
 
@@ -22,6 +23,23 @@ def _sum_of_bits(tensor: Tensor) -> Tensor:
     return tensor.detach().contiguous().view(whole[tensor.element_size()]).sum(dtype=torch.int64)
 
 
+@contextmanager
+def _among_the_living() -> Iterator[None]:
+    """Inside, a message that cannot be exchanged ends the run: some process is no more.
+
+    Raises:
+        Interrupted: So it is.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # torch.distributed's, whatever carries the message
+        reason = str(error).split(". ")[0].rsplit("] ", 1)[-1]  # not where in torch's source
+        raise Interrupted(
+            f"another process has ended, or cannot be reached any more ({reason}). The last "
+            "checkpoint is whole: go on with --resume auto"
+        ) from error
+
+
 class Replicas(DDPStrategy):
     """Processes with the same weights: one all-reduce of the mover's gradients a move.
 
@@ -32,18 +50,29 @@ class Replicas(DDPStrategy):
 
     Args:
         kwargs: As of Lightning's DDPStrategy.
+
+    Attributes:
+        bytes_averaged: Sent by `average` so far.
+        asked: Gives the signal that asks this process to stop, or 0.
+        stop: What all processes do where one of them was asked, given the signal.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(timeout=kwargs.pop("timeout", _TIMEOUT), **kwargs)
         self.bytes_averaged = 0
+        self.asked: Callable[[], int] = lambda: 0
+        self.stop: Callable[[int], None] = lambda signal: None
+
+    def setup_distributed(self) -> None:
+        """Let the processes meet."""
+        super().setup_distributed()
+        # What they agree on beside the numbers must not wait for a GPU.
+        self._talk = distributed.new_group(backend="gloo", timeout=_TIMEOUT)
 
     def configure_ddp(self) -> None:
         """Give every process the first one's weights and buffers."""
         for tensor in (*self.model.parameters(), *self.model.buffers()):
             distributed.broadcast(tensor.data, 0)
-        # What processes agree on beside the numbers must not wait for a GPU.
-        self._talk = distributed.new_group(backend="gloo", timeout=_TIMEOUT)
 
     @torch.no_grad()
     def average(self, tensors: Sequence[Tensor]) -> None:
@@ -51,7 +80,8 @@ class Replicas(DDPStrategy):
         for kind in dict.fromkeys(tensor.dtype for tensor in tensors):
             own = [tensor for tensor in tensors if tensor.dtype == kind]
             flat = torch.cat([tensor.reshape(-1) for tensor in own])
-            distributed.all_reduce(flat)
+            with _among_the_living():
+                distributed.all_reduce(flat)
             flat /= self.world_size
             self.bytes_averaged += flat.nbytes
             parts = flat.split([tensor.numel() for tensor in own])
@@ -65,9 +95,8 @@ class Replicas(DDPStrategy):
         """
         # Sums of the bits as whole numbers: one flipped bit changes them.
         sums = torch.stack([_sum_of_bits(tensor).cpu() for tensor in state.values()])
-        told = torch.cat([sums, -sums])
-        distributed.all_reduce(told, distributed.ReduceOp.MAX, group=self._talk)
-        greatest, least = told.chunk(2)
+        largest = self._largest(torch.cat([sums, -sums]))
+        greatest, least = largest.chunk(2)
         for name, same in zip(state, (greatest == -least).tolist(), strict=True):
             if not same:
                 raise Interrupted(
@@ -78,15 +107,55 @@ class Replicas(DDPStrategy):
 
     def largest(self, numbers: Sequence[int]) -> list[int]:
         """The largest of each of the processes' ``numbers``."""
-        told = torch.tensor(numbers)
-        distributed.all_reduce(told, distributed.ReduceOp.MAX, group=self._talk)
-        return told.tolist()
+        return self._largest(torch.tensor(numbers)).tolist()
+
+    def _largest(self, numbers: Tensor) -> Tensor:
+        with _among_the_living():
+            distributed.all_reduce(numbers, distributed.ReduceOp.MAX, group=self._talk)
+        return numbers
 
     def gathered(self, state: Any) -> list[Any]:
         """Every process's ``state``, in the order of their ranks."""
         states = [None] * self.world_size
-        distributed.all_gather_object(states, state, group=self._talk)
+        with _among_the_living():
+            distributed.all_gather_object(states, state, group=self._talk)
         return states
+
+    def barrier(self, *args: Any, **kwargs: Any) -> None:
+        """Wait for all processes."""
+        with _among_the_living():
+            super().barrier(*args, **kwargs)
+
+    @contextmanager
+    def in_step(self) -> Iterator[Callable[[], None]]:
+        """Inside, each process does its part of one work, and where one fails all do.
+
+        Yields:
+            A pause, for all processes equally often: there they stop if one of them was asked.
+
+        Raises:
+            FailedElsewhere: Another one has failed.
+        """
+        try:
+            yield self.pause
+        except FailedElsewhere:
+            raise
+        except Exception:
+            self.pause(failed=True)
+            raise
+        self.pause()
+
+    def pause(self, failed: bool = False) -> None:
+        """Meet the other processes; stop if one was asked, fail if another one has.
+
+        Raises:
+            FailedElsewhere: It has.
+        """
+        asked, failures = self.largest([self.asked(), int(failed)])
+        if failures and not failed:
+            raise FailedElsewhere("in another process, which says why")
+        if asked and not failures:
+            self.stop(asked)
 
 
 def check_strategy(trainer: Trainer) -> None:

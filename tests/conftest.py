@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from lightning_gans.__main__ import main
+from tests.pair import pair  # noqa: F401  a fixture
 
 ROOT = Path(__file__).parent.parent
 

@@ -2,15 +2,14 @@
 
 import pickle
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.conftest import ROOT, TINY_IMAGES
+from tests.conftest import TINY_IMAGES
+from tests.forked import Command
 
 FIT = ["fit", *TINY_IMAGES, "--trainer.max_steps=2"]
 GENERATOR = "--model.init_args.generator"
@@ -283,49 +282,21 @@ def test_a_checkpoint_of_another_model_is_refused(trained, lightning):
 
 
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_says_how_to_go_on(asked, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "lightning_gans",
-        "fit",
-        *TINY_IMAGES,
-        "--trainer.max_epochs=100000",
-    ]
-    with subprocess.Popen(
-        [*command, f"--run.folder={tmp_path}"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        samples = tmp_path / "dcgan/version_0/samples"
-        while not list(samples.glob("epoch*")) and process.poll() is None:
-            time.sleep(0.1)
-        process.send_signal(asked)
-        said, _ = process.communicate()
-    assert process.returncode == 128 + asked, said
+def test_a_signal_saves_and_says_how_to_go_on(asked, lightning):
+    process = Command("fit", *TINY_IMAGES, "--trainer.max_epochs=100000")
+    run = Path("runs/dcgan/version_0")
+    while process.running and not list(run.glob("samples/epoch*")):
+        time.sleep(0.01)
+    code, said = process.end(asked)
+    assert code == 128 + asked, said
     assert "Traceback" not in said
     assert "--resume last" in said and f"stopped by {asked.name} after batch" in said
-    checkpoint = tmp_path / "dcgan/version_0/checkpoints/last.ckpt"
+    checkpoint = run / "checkpoints/last.ckpt"
     content = torch.load(checkpoint, weights_only=True)
     assert content["clock"]["batches_seen"] == content["global_step"] > 0
-    if asked == signal.SIGINT:  # once is enough to follow the hint
-        return
     hint = said[said.index("  lightning fit") :].split()[1:]
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "lightning_gans",
-            *hint,
-            "--trainer.max_epochs=-1",
-            f"--trainer.max_steps={content['global_step'] + 3}",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    more = ["--trainer.max_epochs=-1", f"--trainer.max_steps={content['global_step'] + 3}"]
+    answer = lightning(*hint, *more)
+    assert answer.code == 0, answer.err
     again = torch.load(checkpoint, weights_only=True)
     assert again["global_step"] == content["global_step"] + 3

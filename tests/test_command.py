@@ -90,11 +90,18 @@ LONG = [*TINY_IMAGES, "--trainer.limit_train_batches=7", "--trainer.log_every_n_
 LONG += ["--trainer.check_val_every_n_epoch=1"]
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("kept")
+
+
 @pytest.fixture
-def whole(lightning):
-    """The run folder of 17 batches, seven an epoch, without a break."""
-    assert lightning("fit", *LONG, "--trainer.max_steps=17", "--run.experiment=whole").code == 0
-    return Path("runs/whole/version_0")
+def whole(lightning, kept):
+    """The run folder of 17 batches, seven an epoch, without a break; run once for all tests."""
+    if not (run := kept / "whole/version_0").exists():
+        once = ["--trainer.max_steps=17", "--run.experiment=whole", f"--run.folder={kept}"]
+        assert lightning("fit", *LONG, *once).code == 0
+    return run
 
 
 def assert_same_run(run, whole):

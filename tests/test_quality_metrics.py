@@ -3,14 +3,13 @@
 import hashlib
 import json
 import math
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import distributed, multiprocessing
+from torch import distributed
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torchvision.models import shufflenet_v2_x0_5
 
@@ -180,28 +179,13 @@ def features(rank, world, n):
     return shared_features(draw, Flat((3,)), n, 0, rank, world, torch.device("cpu")).values
 
 
-def meet(rank, folder):
-    meeting = f"file://{folder}/meeting"
-    distributed.init_process_group(
-        "gloo", meeting, timeout=timedelta(minutes=2), rank=rank, world_size=2
-    )
-    try:
-        return [features(rank, 2, n) for n in (460, 50)]  # of 50 the second process has none
-    finally:
-        distributed.destroy_process_group()
+def meet(rank):
+    distributed.init_process_group("gloo", rank=rank, world_size=2)
+    return [features(rank, 2, n) for n in (460, 50)]  # of 50 the second process has none
 
 
-def other(_, folder):
-    torch.save(meet(1, folder), folder / "other.pt")
-
-
-@pytest.mark.skipif(not distributed.is_gloo_available(), reason="torch was built without gloo")
-def test_two_processes_have_the_features_of_one(tmp_path):
-    started = multiprocessing.spawn(other, (tmp_path,), nprocs=1, join=False)
-    here = meet(0, tmp_path)
-    while not started.join():
-        pass
-    there = torch.load(tmp_path / "other.pt", weights_only=True)
+def test_two_processes_have_the_features_of_one(pair):
+    here, there = pair(meet)
     for n, one, two in zip((460, 50), here, there, strict=True):
         assert torch.equal(one, features(0, 1, n)) and torch.equal(one, two)
 

@@ -4,8 +4,7 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
+import socket
 import time
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning_gans.callbacks import Together, differences, newest_whole, read_checkpoint
 from lightning_gans.errors import Interrupted
 from lightning_gans.resuming import checkpoint_meant, spelled_out
-from tests.conftest import ROOT, TINY_IMAGES
+from tests.conftest import TINY_IMAGES
+from tests.forked import Command
 
 REPORTS = ["--quality.every_n_epochs=2", "--quality.n=50", "--trainer.check_val_every_n_epoch=1"]
 SHORT = ["--trainer.limit_train_batches=7", "--trainer.log_every_n_steps=3"]
@@ -35,31 +35,40 @@ def left(run):
     return final["state_dict"], {str(f.relative_to(run)): f.read_bytes() for f in files}
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture
+def whole(lightning, kept):
+    """From options on, the folder of a run left alone, with all its checkpoints; run once each."""
+
+    def run(*options):
+        name = "_".join(options).replace("/", "") or "plain"
+        if not (kept / name).exists():
+            once = [f"--run.folder={kept}", f"--run.experiment={name}"]
+            once += ["--checkpoints.every_n_batches=1"]
+            assert lightning("fit", *RUN, *options, *once).code == 0
+        return kept / name / "version_0"
+
+    return run
+
+
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_a_run_killed_outright_and_gone_on_with_is_the_run_left_alone(model, lightning):
+def test_a_run_killed_outright_and_gone_on_with_is_the_run_left_alone(model, whole, lightning):
     """Where SIGKILL hits is chance; benchmarks/kill.py tries many places."""
-    run = [*RUN, *model]
-    assert lightning("fit", *run, "--run.experiment=whole").code == 0
-    parts = [*run, "--run.experiment=parts", "--run.wandb=disabled"]
-    here, folder = Path.cwd(), Path("runs/parts/version_0")
-    command = [sys.executable, "-m", "lightning_gans", "fit", *parts, f"--run.folder={here}/runs"]
-    with subprocess.Popen(
-        [*command, "--checkpoints.every_n_minutes=1e-9"],
-        cwd=ROOT,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},  # as these tests: sums depend on it
-    ) as process:
-        metrics = folder / "metrics.csv"
-        while process.poll() is None and (
-            not metrics.exists() or metrics.read_text().count("\n") < 7
-        ):
-            time.sleep(0.01)
-        process.kill()
-    assert process.returncode == -signal.SIGKILL
+    parts = [*RUN, *model, "--run.experiment=parts", "--run.wandb=disabled"]
+    folder = Path("runs/parts/version_0")
+    metrics = folder / "metrics.csv"
+    process = Command("fit", *parts, "--checkpoints.every_n_minutes=1e-9")
+    while process.running and (not metrics.exists() or metrics.read_text().count("\n") < 7):
+        time.sleep(0.01)
+    assert process.end(signal.SIGKILL)[0] == -signal.SIGKILL
     assert not (folder / "checkpoints/final.ckpt").exists()
     answer = lightning("fit", *parts, "--resume", "auto")
     assert answer.code == 0, answer.err
-    (weights, files), (expected, theirs) = left(folder), left(Path("runs/whole/version_0"))
+    (weights, files), (expected, theirs) = left(folder), left(whole(*model))
     torch.testing.assert_close(weights, expected, rtol=0, atol=0)
     assert files == theirs
     assert not Path("runs/parts/version_1").exists()
@@ -78,11 +87,9 @@ def test_validation_in_the_middle_of_a_window_changes_no_weight(lightning):
 
 
 @pytest.mark.parametrize("batch", [7, 28])
-def test_validation_is_repeated_where_it_was_cut_short(batch, lightning):
+def test_validation_is_repeated_where_it_was_cut_short(batch, whole, lightning):
     """A checkpoint of a last batch is older than that epoch's validation, evaluation and grid."""
-    options = ["fit", *RUN, "--checkpoints.every_n_batches=1"]
-    assert lightning(*options, "--run.experiment=whole").code == 0
-    shutil.copytree("runs/whole", "runs/parts")
+    shutil.copytree(whole(), "runs/parts/version_0")
     folder = Path("runs/parts/version_0")
     for path in folder.glob("checkpoints/*"):
         if path.name != f"batch_{batch:08d}.ckpt":
@@ -90,9 +97,9 @@ def test_validation_is_repeated_where_it_was_cut_short(batch, lightning):
     for path in (*folder.glob("samples/epoch*"), *folder.glob("*.csv"), *folder.glob("*.jsonl")):
         if path.suffix == ".png" and int(path.name[6:11]) * 7 >= batch:
             path.unlink()
-    answer = lightning(*options, "--run.experiment=parts", "--resume=auto")
+    answer = lightning("fit", *RUN, "--run.experiment=parts", "--resume=auto")
     assert answer.code == 0, answer.err
-    (weights, files), (expected, theirs) = left(folder), left(Path("runs/whole/version_0"))
+    (weights, files), (expected, theirs) = left(folder), left(whole())
     torch.testing.assert_close(weights, expected, rtol=0, atol=0)
     assert files == theirs
 
@@ -169,6 +176,20 @@ def test_a_disk_that_is_full_leaves_the_last_good_checkpoint(trained, lightning)
     assert not list(trained.glob("checkpoints/.*"))
     answer = lightning("fit", f"--config={trained}/config.yaml", *again)
     assert answer.code == 0, answer.err
+
+
+def test_a_server_of_wandb_that_is_not_there_does_not_stop_a_run(tmp_path, monkeypatch):
+    """In a process of its own: wandb remembers whom it was logged in to."""
+    monkeypatch.chdir(tmp_path)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        server = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    account = {"WANDB_MODE": "online", "WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": server}
+    fit = Command("fit", *TINY_IMAGES, "--trainer.max_steps=2", patience=1, **account)
+    code, said = fit.end()
+    assert code == 0 and server in said, said
+    assert "kept offline in runs/dcgan/version_0/wandb" in said
+    assert list(Path("runs/dcgan/version_0/wandb").glob("offline-run-*"))
 
 
 class Failing(Callback):

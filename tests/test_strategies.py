@@ -1,16 +1,14 @@
 """Two processes train what one process trains on their joined batches."""
 
-import os
-import pickle
-import socket
 import warnings
-from unittest import mock
+from functools import partial
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch import Trainer
-from torch import distributed, multiprocessing
+from torch import distributed
 from torch.testing import assert_close
 
 from lightning_gans.data import Digits, GaussianChain
@@ -48,6 +46,7 @@ from lightning_gans.seeds import Stream, seeded
 from lightning_gans.strategies import Replicas
 
 BATCHES = 7
+MANY = 100
 BATCH = 16
 
 
@@ -115,7 +114,15 @@ def digits_vae():
 
 LIKELIHOODS = {"HMM": chain, "mixture": digits_mixture, "VAE": digits_vae}
 
-IDENTICAL = {"LSGAN": LSGAN, "WGAN-GP": WGANGP, "DRAGAN": DRAGAN, "R3GAN": R3GAN}
+IDENTICAL = {
+    "GAN, batch norm": GAN,
+    "LSGAN": LSGAN,
+    "WGAN-GP": WGANGP,
+    "DRAGAN": DRAGAN,
+    "R3GAN": R3GAN,
+    "GEAN, batch norm": partial(GEAN, window=3),
+    "GEAN, phased, batch norm": partial(GAN, schedule=Phased(window=2)),
+}
 """With batch statistics in the generator, or noise: the processes must still be identical."""
 
 
@@ -132,12 +139,41 @@ def convolutions(model):
     discriminator = DCGANDiscriminator(32, 1, 4, norm="none")
     networks = (DCGANGenerator(32, 1, 8, 4), discriminator)
     return model(*networks, generator_optimizer=adam, discriminator_optimizer=adam), Digits(
-        32, batch_size=BATCH
+        32, batch_size=BATCH // 2
     )
 
 
-def fit(model, data, world, precision):
-    """The state after some batches, and the bytes that were averaged."""
+class Played(NamedTuple):
+    """What a process has at the end: state, bytes averaged, bytes of all messages by their kind."""
+
+    state: dict[str, torch.Tensor]
+    averaged: int = 0
+    sent: dict[str, int] | None = None
+
+
+class Counted:
+    """Counts what torch.distributed carries, whoever asks for it."""
+
+    def __init__(self) -> None:
+        self.sent: dict[str, int] = {}
+
+    def __enter__(self):
+        self._reduce = distributed.all_reduce
+
+        def counted(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            self.sent[kind] = self.sent.get(kind, 0) + tensor.nbytes
+            return self._reduce(tensor, *args, **kwargs)
+
+        distributed.all_reduce = counted
+        return self.sent
+
+    def __exit__(self, *_: Any) -> None:
+        distributed.all_reduce = self._reduce
+
+
+def fit(model, data, world, precision, batches):
+    """Train for so many batches."""
     data.batch_size //= world
     options = {}
     if world > 1:
@@ -146,7 +182,7 @@ def fit(model, data, world, precision):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The phases are past")
         trainer = Trainer(
-            max_steps=BATCHES,
+            max_steps=batches,
             accelerator="cpu",
             devices=world,
             precision=precision,
@@ -158,78 +194,60 @@ def fit(model, data, world, precision):
             use_distributed_sampler=False,
             **options,
         )
-        trainer.fit(model, datamodule=data)
-    if world > 1:
-        state = model.state_dict()
+        with Counted() as sent:
+            trainer.fit(model, datamodule=data)
+    state = model.state_dict()
+    if world == 1:
+        return Played(state)
+    trainer.strategy.check_alike(state)
+    last = list(state)[-1]
+    if distributed.get_rank() == 0:
+        state[last].add_(1e-3)
+    with pytest.raises(Interrupted, match=f"no longer hold the same {last},"):
         trainer.strategy.check_alike(state)
-        last = list(state)[-1]
-        if distributed.get_rank() == 0:
-            state[last].add_(1e-3)
-        with pytest.raises(Interrupted, match=f"no longer hold the same {last},"):
-            trainer.strategy.check_alike(state)
-        distributed.broadcast(state[last], 1)
-    return model.state_dict(), getattr(trainer.strategy, "bytes_averaged", 0)
+    distributed.broadcast(state[last], 1)
+    return Played(model.state_dict(), trainer.strategy.bytes_averaged, sent)
 
 
-def everything(world):
+def everything(_, world):
     """All cases, by name."""
     torch.set_num_threads(1)
-    cases = {name: (perceptrons(*case), "64-true") for name, case in EQUAL.items()}
-    cases |= {name: (convolutions(model), "32-true") for name, model in IDENTICAL.items()}
-    cases |= {name: (made(), "32-true") for name, made in LIKELIHOODS.items()}
-    return {name: fit(*case, world, precision) for name, (case, precision) in cases.items()}
-
-
-def meet(rank, port):
-    """Train as one of two processes that were started by hand."""
-    told = {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2"}
-    told |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    with mock.patch.dict(os.environ, told):
-        os.environ.pop("PL_GLOBAL_SEED", None)  # of tests before: Lightning would seed again
-        try:
-            return everything(2)
-        finally:
-            distributed.destroy_process_group()
-
-
-def other(_, port, path):
-    path.write_bytes(pickle.dumps(meet(1, port)))
+    cases = {name: (perceptrons(*case), "64-true", BATCHES) for name, case in EQUAL.items()}
+    if world > 1:
+        cases |= {name: (convolutions(make), "32-true", MANY) for name, make in IDENTICAL.items()}
+    cases |= {name: (made(), "32-true", MANY) for name, made in LIKELIHOODS.items()}
+    return {name: fit(*case, world, *rest) for name, (case, *rest) in cases.items()}
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory):
+def played(pair):
     """Every case as played by the first of two processes, by the second, and by one alone."""
-    if not distributed.is_gloo_available():
-        pytest.skip("torch was built without gloo")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    path = tmp_path_factory.mktemp("processes") / "second.pickle"
-    started = multiprocessing.spawn(other, (port, path), nprocs=1, join=False)
-    first = meet(0, port)
-    while not started.join():
-        pass
-    return first, pickle.loads(path.read_bytes()), everything(1)
+    return *pair(everything, 2), everything(0, 1)
 
 
 @pytest.mark.parametrize("name", [*EQUAL, *IDENTICAL, *LIKELIHOODS])
 def test_processes_hold_the_same_weights_and_buffers_to_the_bit(name, played):
-    (first, _), (second, _), (alone, _) = (plays[name] for plays in played)
-    assert_close(first, second, rtol=0, atol=0)
-    moved = [key for key in alone if not torch.equal(alone[key], first[key])]
-    assert name in EQUAL or name == "HMM" or moved  # they saw other latents than one process alone
+    first, second, _ = played
+    assert_close(first[name].state, second[name].state, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["mixture", "VAE"])
+def test_each_process_draws_noise_of_its_own(name, played):
+    first, _, alone = (plays[name].state for plays in played)
+    assert any(not torch.equal(alone[key], first[key]) for key in alone)
 
 
 @pytest.mark.parametrize("name", [*EQUAL, "HMM"])
 def test_two_processes_are_one_with_the_joined_batch(name, played):
-    (first, _), _, (alone, _) = (plays[name] for plays in played)
+    first, _, alone = (plays[name].state for plays in played)
     assert_close(first, alone, rtol=0, atol=1e-9)
 
 
 def test_only_the_movers_gradients_and_its_loss_are_sent(played):
-    _, sent = played[0]["GAN"]
+    """And, every batch, whole numbers to agree on: nothing else is reduced."""
     model, _ = perceptrons(*EQUAL["GAN"])
     numbers = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    assert sent == 8 * BATCHES * (numbers + 2)
-    accumulated = played[0]["GEAN, accumulated"][1]
-    assert accumulated == 8 * (BATCHES // 3) * (numbers + 2)
+    for name, moves in {"GAN": BATCHES, "GEAN, accumulated": BATCHES // 3}.items():
+        _, averaged, sent = played[0][name]
+        assert averaged == sent["float64"] == 8 * moves * (numbers + 2)
+        assert sent.keys() == {"float64", "int64"} and sent["int64"] < 16 * BATCHES + 1000

@@ -196,8 +196,9 @@ class Rows(Batches):
         self.rows, self.batch_sampler = rows, order
 
     def __iter__(self):
-        for i in self.batch_sampler.positions():
-            yield self.rows[i], torch.zeros(len(self.rows[i]))
+        for start in self.batch_sampler.starts():
+            rows = self.rows[start // self.batch_sampler.size]
+            yield rows, torch.zeros(len(rows))
 
 
 class Given(Ring):

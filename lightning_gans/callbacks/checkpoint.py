@@ -54,10 +54,14 @@ class Checkpoints(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the folder; from here Ctrl-C waits for a state that can be saved."""
         self.folder = run_folder(trainer) / "checkpoints"
-        self.folder.mkdir(exist_ok=True)
+        if trainer.is_global_zero:  # another node may not see it
+            self.folder.mkdir(exist_ok=True)
         self._saved_at = time.monotonic()
         self._trainer = trainer
         self.signals.listen()
+        if trainer.world_size > 1:
+            trainer.strategy.asked = lambda: self._asked() if trainer.global_step else 0
+            trainer.strategy.stop = self._save_and_stop
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Training begins."""
@@ -67,6 +71,19 @@ class Checkpoints(Callback):
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
         # What was stopped at the end of an epoch is evaluated now.
         self.on_train_epoch_end(trainer, pl_module)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Several processes stop together: here, too."""
+        if trainer.world_size > 1:
+            trainer.strategy.pause()
 
     def on_train_batch_end(
         self,
@@ -134,14 +151,19 @@ class Checkpoints(Callback):
 
     def _agreed(self, trainer: Trainer) -> list[int]:
         """The signal that asked to stop, or 0, and whether it is time to save; the same for all."""
-        mine = [int(self.signals.received or 0), int(self._minutes_passed())]
+        mine = [self._asked(), int(self._minutes_passed())]
         return mine if trainer.world_size == 1 else trainer.strategy.largest(mine)
+
+    def _asked(self) -> int:
+        """The signal that asked this process to stop, or 0."""
+        return int(self.signals.received or 0)
 
     def _save_and_stop(self, signal_number: int) -> None:
         self._save(self._trainer, "last.ckpt")
         asked, last = signal.Signals(signal_number), self.folder / "last.ckpt"
         # The latest, where a run went on with other settings than it began with.
-        config = max(last.parents[1].glob("config*.yaml"), key=lambda path: path.stem)
+        configs = last.parents[1].glob("config*.yaml")
+        config = max(configs, key=lambda path: path.stem, default="config.yaml")
         raise Interrupted(
             f"stopped by {asked.name} after batch {self._trainer.global_step}, saved {last}; go on "
             f"with:\n  lightning fit --config {config} --resume last",

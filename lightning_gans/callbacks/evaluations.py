@@ -90,7 +90,7 @@ class Evaluations(Callback, ABC):
         """Evaluate for the last time."""
         if not self.active:
             return
-        if self._evaluated_at != pl_module.batches_seen:
+        if self._evaluated_at != pl_module.samples_seen:
             self.evaluate(trainer, pl_module, extra=True)
         self.finish(trainer, pl_module)
         for tracker in (each for each in trainer.loggers if isinstance(each, Tracker)):
@@ -104,12 +104,12 @@ class Evaluations(Callback, ABC):
         epoch, into = divmod(pl_module.batches_seen, int(trainer.num_training_batches))
         every = self.every_n_epochs or trainer.check_val_every_n_epoch or 1
         on_time = not into and epoch % every == 0
-        return on_time and self._evaluated_at != pl_module.batches_seen
+        return on_time and self._evaluated_at != pl_module.samples_seen
 
     def _evaluate(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # What is saved in the middle of an evaluation must begin with it again.
         self._before = self.state()
-        self._evaluated_at = pl_module.batches_seen
+        self._evaluated_at = pl_module.samples_seen
         try:
             self.evaluate(trainer, pl_module, extra=False)
         finally:

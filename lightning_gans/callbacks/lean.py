@@ -112,6 +112,21 @@ class Together(Callback):
             with self._guards[part]:
                 part.on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """After each batch of validation."""
+        for part in self.parts:
+            part.on_validation_batch_end(
+                trainer, pl_module, outputs, batch, batch_idx, dataloader_idx
+            )
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After each epoch."""
         for part in self.parts:

@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from lightning_gans.callbacks.diversity import diversity_of
 from lightning_gans.callbacks.evaluations import Evaluations
+from lightning_gans.callbacks.in_step import in_step
 from lightning_gans.callbacks.known import known_modes
 from lightning_gans.callbacks.mode_pictures import discriminator_of, draw_film, draw_history
 from lightning_gans.errors import InputError
@@ -94,7 +95,7 @@ class ModeDiagnostics(Evaluations):
 
     def finish(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Tell a loss that nothing can follow any more; draw the curves and the film."""
-        if self._below == 1 and self._evaluated_at == pl_module.batches_seen:
+        if self._below == 1 and self._evaluated_at == pl_module.samples_seen:
             self._tell_loss(self._coverage, pl_module.samples_seen)
         if trainer.is_global_zero:
             rows = self._records.rows
@@ -110,10 +111,13 @@ class ModeDiagnostics(Evaluations):
         source = torch.Generator().manual_seed(seed)
         known.metric.reset()
         shown = []
-        for start in range(0, own, _CHUNK):
-            events = pl_module.sample(min(_CHUNK, own - start), source)
-            known.update(events)
-            shown.append(events[: max(0, _SHOWN - start)])
+        with in_step(trainer) as pause:
+            for start in range(0, -(-n // trainer.world_size), _CHUNK):
+                if start < own:
+                    events = pl_module.sample(min(_CHUNK, own - start), source)
+                    known.update(events)
+                    shown.append(events[: max(0, _SHOWN - start)])
+                pause()
         measured = known.metric.compute()
         self._watch(measured[known.coverage], pl_module, extra)
         self.report = known.in_words(measured)

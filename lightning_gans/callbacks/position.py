@@ -30,6 +30,8 @@ def settle(loop: dict[str, Any], seen: int, batches_per_epoch: int) -> None:
         batches["total"].update(done, processed=seen - 1)
     batches["is_last_batch"] = False
     loop["epoch_loop.state_dict"]["_batches_that_stepped"] = seen - 1
+    for counts in loop["epoch_loop.manual_optimization.optim_step_progress"].values():
+        counts.update(ready=seen, completed=seen)
     held_out = loop["epoch_loop.val_loop.batch_progress"]
     held_out["is_last_batch"] = False
     for part in ("total", "current"):

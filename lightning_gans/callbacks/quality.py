@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, distributed
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from lightning_gans.callbacks.evaluations import Evaluations
+from lightning_gans.callbacks.in_step import ALONE, Pause, in_step
 from lightning_gans.callbacks.membership import membership
 from lightning_gans.callbacks.pictures import draw_grid, picture_of
 from lightning_gans.callbacks.tables import in_words, table
@@ -160,9 +162,11 @@ class QualityMetrics(Evaluations):
         for quality in self._qualities:
             rank, world = trainer.global_rank, trainer.world_size
             device, extractor = trainer.strategy.root_device, quality.extractor
-            draw = pl_module.sample
-            fake = shared_features(draw, extractor, quality.n, self.seed, rank, world, device)
-            found = quality.measure(fake)
+            draw, n = pl_module.sample, quality.n
+            work = in_step(trainer)
+            fake = shared_features(draw, extractor, n, self.seed, rank, world, device, work)
+            with in_step(trainer):
+                found = quality.measure(fake)
             prefix = f"quality/{quality.protocol}"
             measured |= {f"{quality.extractor.name}/{key}": value for key, value in found.items()}
             columns |= {f"{prefix}/{key}": value.value for key, value in found.items()}
@@ -192,6 +196,7 @@ def shared_features(
     rank: int,
     world: int,
     device: torch.device,
+    work: AbstractContextManager[Pause] = ALONE,
 ) -> Features:
     """Features of n samples, the same ones for any number of processes, which share the work.
 
@@ -203,13 +208,22 @@ def shared_features(
         rank: This process.
         world: Number of processes.
         device: Where they exchange tensors.
+        work: Keeps them in step.
     """
     chunks = -(-n // _CHUNK)
-    if rank < chunks:
+
+    def batches(pause: Pause) -> Iterator[Events]:
+        own = drawn(draw, n, seed, rank, world)
+        for first in range(0, chunks, world):
+            if first + rank < chunks:
+                yield next(own)
+            elif not first:  # more processes than chunks: as wide as the others', and empty
+                yield draw(1, torch.Generator())[:0]
+            pause()
+
+    with work as pause:
         told = f"{extractor.name} features of samples"
-        own = features_of(extractor, drawn(draw, n, seed, rank, world), told, -(-n // world))
-    else:  # more processes than chunks: as wide as the others', and empty
-        own = Features(*(p if p is None else p[:0] for p in extractor(draw(1, torch.Generator()))))
+        own = features_of(extractor, batches(pause), told, -(-n // world))
     if world == 1:
         return own
     return Features(*(_gathered(part, chunks, device) for part in own))

@@ -1,5 +1,6 @@
 """Checkpoint files: written whole or not at all, read without running what is in them."""
 
+import hashlib
 import os
 import pickle
 import sys
@@ -13,7 +14,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from lightning_gans.errors import InputError, Interrupted
 
-__all__ = ["check_weights", "newest_whole", "read_checkpoint", "write_checkpoint"]
+__all__ = ["check_weights", "fingerprint", "newest_whole", "read_checkpoint", "write_checkpoint"]
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -36,6 +37,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not {"config", "clock", "state_dict"} <= content.keys():
         raise InputError(f"{path} is not a checkpoint of lightning_gans: it holds no config")
     return content
+
+
+def fingerprint(path: Path) -> str | None:
+    """A number that other checkpoints do not have, by the checksums of its parts; None: no file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sums = [part.CRC for part in archive.infolist()]
+    except (OSError, zipfile.BadZipFile):
+        return None
+    return hashlib.sha256(repr(sums).encode()).hexdigest()
 
 
 def check_weights(path: Path, content: dict[str, Any], module: LightningModule) -> None:
@@ -71,16 +82,32 @@ def newest_whole(paths: Iterable[Path]) -> Path | None:
 def write_checkpoint(trainer: Trainer, path: Path) -> None:
     """Write what ``trainer`` stands at to ``path``; a crash on the way leaves what was there.
 
-    The file is read back, each part against its checksum, before it takes its place.
+    What the run has reported is brought to the disk first. The file is read back, each part against
+    its checksum, before it takes its place.
 
     Raises:
         Interrupted: It cannot be written, e.g. because the disk is full.
     """
+    content = _dump(trainer)
+    if trainer.is_global_zero:
+        _write(trainer, content, path)
+    trainer.strategy.barrier()
+
+
+def _dump(trainer: Trainer) -> dict[str, Any]:
+    """What ``trainer`` stands at; all processes add their part."""
+    # Lightning has no public way to ask for it without writing it.
+    return trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+
+
+def _write(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
     partial = path.with_name(f".{path.name}.tmp")
     try:
-        trainer.save_checkpoint(partial, weights_only=False)
-        if trainer.is_global_zero:
-            _settle_on_disk(partial, path)
+        run = path.parents[1]
+        for report in (*run.glob("*.csv"), *run.glob("*.jsonl")):
+            _sync(report)
+        trainer.strategy.save_checkpoint(content, partial)
+        _settle_on_disk(partial, path)
     # torch reports a file that grows no more as a RuntimeError of its own.
     except (OSError, RuntimeError, zipfile.BadZipFile) as error:
         partial.unlink(missing_ok=True)
@@ -93,15 +120,18 @@ def write_checkpoint(trainer: Trainer, path: Path) -> None:
         ) from error
 
 
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _settle_on_disk(partial: Path, path: Path) -> None:
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
+    _sync(partial)
     with zipfile.ZipFile(partial) as archive:
         if damaged := archive.testzip():
             raise zipfile.BadZipFile(f"{damaged} was not written as it is")
     os.replace(partial, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name, too
-    finally:
-        os.close(folder)
+    _sync(path.parent)  # the new name, too

@@ -22,6 +22,7 @@ from lightning_gans.types import Generative
 __all__ = ["Tracker", "finish_wandb", "wandb_logger"]
 
 _SECONDS_FOR_A_SERVER = 20
+_SECONDS_FOR_THE_REST = 60
 _BARS = 512
 """W&B takes no more bars in a histogram."""
 
@@ -131,13 +132,19 @@ class Tracker(WandbLogger):
 
 
 def finish_wandb() -> None:
-    """Write what Weights & Biases still holds back, if there is a run of it."""
-    if (wandb := sys.modules.get("wandb")) is None:
+    """Write what Weights & Biases still holds back, if there is a run; wait a minute for it."""
+    wandb = sys.modules.get("wandb")
+    if wandb is None or wandb.run is None:
         return
+    folder = wandb.run.settings.sync_dir
     try:
         wandb.finish()
-    except Exception as error:
-        print(f"Weights & Biases could not end its run: {error!r}", file=sys.stderr)
+    except Exception as error:  # a server that is gone
+        print(
+            f"Weights & Biases has not all of the run ({error}); send it later with:\n"
+            f"  wandb sync {folder}",
+            file=sys.stderr,
+        )
 
 
 def wandb_logger(options: RunOptions, folder: Path | None, clock: Generative) -> Tracker | None:
@@ -165,7 +172,12 @@ def wandb_logger(options: RunOptions, folder: Path | None, clock: Generative) ->
     id_file.write_text(id_)
 
     def start(mode: str):
-        settings = wandb.Settings(silent=True, init_timeout=_SECONDS_FOR_A_SERVER)
+        settings = wandb.Settings(
+            silent=True,
+            init_timeout=_SECONDS_FOR_A_SERVER,
+            finish_timeout=_SECONDS_FOR_THE_REST,
+            finish_timeout_raises=True,
+        )
         return wandb.init(
             mode=mode,
             dir=str(folder),
@@ -180,7 +192,8 @@ def wandb_logger(options: RunOptions, folder: Path | None, clock: Generative) ->
 
     try:
         if mode == "auto":
-            mode = "online" if wandb.login(prompt=False) else "offline"
+            # Whether they are right shows on starting.
+            mode = "online" if wandb.login(prompt=False, verify=False) else "offline"
         run = start(mode)
     except wandb.errors.Error as error:
         print(f"Weights & Biases: {error}; kept offline in {folder}/wandb", file=sys.stderr)

@@ -28,8 +28,8 @@ class CountedBatches(Sampler[Tensor]):
     """Batches of indices that are a function of (seed, epoch, batch) alone.
 
     The order of an epoch is a permutation seeded by (seed, epoch), so a run killed anywhere goes on
-    at batch k by setting ``skip = k``, and every process of a group takes its own slice of each
-    global batch.
+    after k samples by setting ``skip = k``, whatever the number of processes was, and every process
+    of a group takes its own slice of each global batch.
 
     Args:
         n: Number of samples.
@@ -62,17 +62,26 @@ class CountedBatches(Sampler[Tensor]):
 
     def __len__(self) -> int:
         """Batches of a whole epoch, whatever ``skip`` is."""
-        size = self.batch_size * self.world_size
-        return self.n // size if self.drop_last else -(-self.n // size)
+        return self.after(0)
+
+    @property
+    def size(self) -> int:
+        """Samples in a batch of all processes."""
+        return self.batch_size * self.world_size
+
+    def after(self, samples: int) -> int:
+        """Batches of an epoch that are left after its first ``samples``."""
+        left = max(0, self.n - samples)
+        return left // self.size if self.drop_last else -(-left // self.size)
 
     def set_epoch(self, epoch: int) -> None:
         """Take the order of ``epoch`` from the next pass on, the first's where all are the same."""
         self.epoch = 0 if self.same_each_epoch else epoch
 
-    def positions(self) -> Iterator[int]:
-        """The numbers of this pass's batches, from ``skip`` on; ``skip`` holds for one pass."""
+    def starts(self) -> Iterator[int]:
+        """Where this pass's batches begin, in samples from ``skip`` on; it holds for one pass."""
         skip, self.skip = self.skip, 0
-        return iter(range(skip, len(self)))
+        return iter(range(skip, skip + self.after(skip) * self.size, self.size))
 
     def __iter__(self) -> Iterator[Tensor]:
         """Index tensors (batch,)."""
@@ -81,10 +90,8 @@ class CountedBatches(Sampler[Tensor]):
             order = torch.randperm(self.n, generator=source)
         else:
             order = torch.arange(self.n)
-        size = self.batch_size * self.world_size
-        for batch in self.positions():
-            start = batch * size
-            length = min(size, self.n - start)
+        for start in self.starts():
+            length = min(self.size, self.n - start)
             first, past = (length * rank // self.world_size for rank in (self.rank, self.rank + 1))
             yield order[start + first : start + past]
 
@@ -176,7 +183,7 @@ class TensorBatches(Batches):
 
 
 class GeneratedBatches(Batches):
-    """Batches drawn anew for ever, each a function of (seed, epoch, batch, rank) alone.
+    """Batches drawn anew for ever, each a function of (seed, epoch, its place in samples) alone.
 
     Args:
         draw: From a number of samples and a seeded generator to (samples, labels).
@@ -190,6 +197,7 @@ class GeneratedBatches(Batches):
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs of samples (batch, *event) and labels (batch,)."""
         batches, source = self.batch_sampler, torch.Generator()
-        for batch in batches.positions():
-            keys = (batches.seed, batches.epoch, batch, batches.rank)
+        for start in batches.starts():
+            place = start // batches.batch_size + batches.rank
+            keys = (batches.seed, batches.epoch, place, 0)
             yield self.draw(batches.batch_size, seeded(source, Stream.DRAW, *keys))

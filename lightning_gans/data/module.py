@@ -47,6 +47,7 @@ class Data(LightningDataModule, ABC):
             raise InputError(f"data.batch_size is {batch_size}; it must be at least 1")
         self.batch_size, self.seed = batch_size, seed
         self._samples_into_epoch = 0
+        self._shifted = (0, 0)
 
     @abstractmethod
     def batches(self, split: str, order: CountedBatches) -> Batches:
@@ -66,7 +67,7 @@ class Data(LightningDataModule, ABC):
 
     def train_dataloader(self) -> Batches:
         """Batches in an order of each epoch's own, from where a resumed run stopped."""
-        order = self._order("train", shuffle=True, drop_last=self.drop_last)
+        order = self._training_order()
         order.same_each_epoch = self.same_each_epoch
         if len(order) == 0:
             size = self.batch_size * order.world_size
@@ -74,9 +75,27 @@ class Data(LightningDataModule, ABC):
                 f"data.batch_size asks for {size} samples a batch, "
                 f"but the training set has {order.n}; choose at most {order.n}"
             )
-        order.skip = self._samples_into_epoch // (order.batch_size * order.world_size)
-        self._samples_into_epoch = 0
+        order.skip, self._samples_into_epoch = self._samples_into_epoch, 0
         return self.batches("train", order)
+
+    def batches_into_epoch(self) -> tuple[int, int]:
+        """Batches, of the present size, that a resumed epoch has behind it, and in all.
+
+        Under another number of processes than before they count from the epoch's end, so that it
+        ends where its samples do.
+        """
+        order, samples = self._training_order(), self._samples_into_epoch
+        return max(len(order) - order.after(samples), int(samples > 0)), len(order)
+
+    def samples_at(self, batch: int, epoch: int) -> int:
+        """Samples of ``epoch`` that lie before its ``batch``-th batch."""
+        resumed, shift = self._shifted
+        return batch * self._training_order().size + (shift if epoch == resumed else 0)
+
+    def events_in(self, batch: int, epoch: int) -> int:
+        """Events of all processes in the ``batch``-th training batch of ``epoch``."""
+        order = self._training_order()
+        return min(order.size, order.n - self.samples_at(batch, epoch))
 
     def val_dataloader(self) -> Batches:
         """Every validation sample once, always in the same order."""
@@ -101,18 +120,24 @@ class Data(LightningDataModule, ABC):
 
     def state_dict(self) -> dict[str, int]:
         """The place in the epoch, in samples so that it holds for any number of processes."""
-        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
-        batch = done % max(1, int(self.trainer.num_training_batches))
-        return {"samples_into_epoch": batch * self.batch_size * self.trainer.world_size}
+        each = max(1, int(self.trainer.num_training_batches))
+        epoch, batch = divmod(self.trainer.global_step, each)
+        return {"samples_into_epoch": self.samples_at(batch, epoch) if batch else 0, "epoch": epoch}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Start the next training epoch where ``state_dict`` was taken."""
-        self._samples_into_epoch = state_dict["samples_into_epoch"]
+        self._samples_into_epoch = samples = state_dict["samples_into_epoch"]
+        batches, _ = self.batches_into_epoch()
+        shift = samples - batches * self._training_order().size
+        self._shifted = (state_dict.get("epoch", 0), shift)
 
     @property
     def device(self) -> torch.device:
         """Where the trainer computes; the CPU without a trainer."""
         return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+
+    def _training_order(self) -> CountedBatches:
+        return self._order("train", shuffle=True, drop_last=self.drop_last)
 
     def _order(self, split: str, shuffle: bool, drop_last: bool) -> CountedBatches:
         rank, world = (

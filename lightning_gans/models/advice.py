@@ -1,4 +1,4 @@
-"""What a game warns of before its first batch: rules that are allowed and seldom meant."""
+"""What a game warns of, rules that are allowed and seldom meant, and why it stops."""
 
 import math
 import warnings
@@ -10,7 +10,7 @@ from lightning_gans.models.rules import Rules
 from lightning_gans.schedules import Consensus, Phased, extragradient
 from lightning_gans.types import Clock, Player
 
-__all__ = ["warn_of_rules"]
+__all__ = ["reason_to_stop", "warn_of_rules"]
 
 
 def warn_of_rules(
@@ -48,6 +48,19 @@ def warn_of_rules(
             f"{type(schedule).__name__} each has a turn alone. It is meant for Simultaneous.",
             stacklevel=2,
         )
+
+
+def reason_to_stop(movers: Mapping[Player, Mover], most: int, batch: int) -> str | None:
+    """Why training should not go on after ``most`` moves on end that were not finite, if so."""
+    for player, mover in movers.items():
+        if mover.skipped_on_end >= most:
+            return (
+                f"the {player}'s loss or gradient was not finite in its last "
+                f"{mover.skipped_on_end} moves, up to batch {batch}; those moves were skipped, so "
+                "the weights are the last good ones. A lower learning rate, model.clip_norm or a "
+                "penalty may help"
+            )
+    return None
 
 
 def _first(batches_per_epoch: int, batches_planned: float) -> Iterator[Clock]:

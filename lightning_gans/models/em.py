@@ -22,6 +22,11 @@ Sums = dict[str, Tensor]
 () is the sum of their log-densities."""
 
 
+def _nothing(sums: Sums) -> Sums:
+    """Statistics of no events."""
+    return {name: torch.zeros_like(value) for name, value in sums.items()}
+
+
 class ExpectationMaximisation(Likelihood):
     """A model that moves by expectation-maximisation (Dempster et al., 1977), without gradients.
 
@@ -104,6 +109,10 @@ class ExpectationMaximisation(Likelihood):
             self.initialise(self.first_events(self.initial_events))
             for buffer in self.buffers():  # every process begins with the first one's
                 buffer.copy_(self.trainer.strategy.broadcast(buffer))
+
+    def restore(self) -> None:
+        """Go on with a window that was half full."""
+        super().restore()
         if self._saved is not None:
             # Not earlier: the model had not moved to its device.
             self.sums, self.mean = (
@@ -121,9 +130,11 @@ class ExpectationMaximisation(Likelihood):
         clock = self.clock
         batch = clock.batch_in_epoch if self.schedule.window == "epoch" else clock.batch
         keys = (self.seed, self.global_rank, batch + 1)
-        if len(events):  # a process may have no part in a last batch that is not full
+        if len(events):
             found = self.expect(self.continuous(events, Stream.NOISE, *keys))
-            self.sums = {name: self.sums.get(name, 0) + value for name, value in found.items()}
+        else:  # a process may have no part in a last batch that is not full
+            found = _nothing(self.expect(self.first_events(1)))
+        self.sums = {name: self.sums.get(name, 0) + value for name, value in found.items()}
         self.count(len(events))
         if self.window.filled == self.window.batches:
             self._move()
@@ -179,8 +190,13 @@ class ExpectationMaximisation(Likelihood):
         checkpoint["em"] = self.gathered(own)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Go on from there; of another number of processes the first takes all statistics."""
         super().on_load_checkpoint(checkpoint)
-        self._saved = saved = self.own(checkpoint["em"])
+        states = checkpoint["em"]
+        self._saved = saved = dict(self.own(states))
+        if len(states) != self.trainer.world_size:
+            parts = [state["sums"] for state in states]
+            total = {name: sum(part[name] for part in parts) for name in parts[0]}
+            saved["sums"] = total if self.global_rank == 0 else _nothing(total)
         self.windows, self.log_likelihood = saved["windows"], saved["log_likelihood"]
         self.settled = saved["settled"]

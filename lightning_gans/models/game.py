@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lightning_gans.models.advice import warn_of_rules
+from lightning_gans.models.advice import reason_to_stop, warn_of_rules
 from lightning_gans.models.checks import check_precision, make_scheduler
 from lightning_gans.models.model import Model
 from lightning_gans.models.mover import Mover
@@ -129,9 +129,9 @@ class Game(Model, ABC):
         }
         self._statistics = Statistics(self)
 
-    def on_train_start(self) -> None:
-        """Go on with the random numbers of the run that is resumed, and the settings given now."""
-        super().on_train_start()
+    def restore(self) -> None:
+        """Go on with the run that is resumed, and the settings given now."""
+        super().restore()
         if self._saved is not None:
             for good, saved in zip(self._statistics.good, self._saved["good"], strict=False):
                 good.copy_(saved)
@@ -144,6 +144,10 @@ class Game(Model, ABC):
                 if player not in self.scheduler_factories:
                     mover.use_given_settings()
             self._saved = None
+
+    def on_train_start(self) -> None:
+        """Warn of what is likely to fail."""
+        super().on_train_start()
         warn_of_rules(self.rules, self.movers, self.clock.batches_per_epoch, self.batches_planned)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -208,15 +212,7 @@ class Game(Model, ABC):
     @property
     def diverged(self) -> str | None:
         """Why training should stop, if it should."""
-        for player, mover in self.movers.items():
-            if mover.skipped_on_end >= self.rules.max_skipped:
-                return (
-                    f"the {player}'s loss or gradient was not finite in its last "
-                    f"{mover.skipped_on_end} moves, up to batch {self.batches_seen}; those moves "
-                    "were skipped, so the weights are the last good ones. A lower learning rate, "
-                    "model.clip_norm or a penalty may help"
-                )
-        return None
+        return reason_to_stop(self.movers, self.rules.max_skipped, self.batches_seen)
 
     def _log_losses(self) -> None:
         """Mean losses since the last time; logging each step costs a step."""
@@ -245,4 +241,9 @@ class Game(Model, ABC):
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         """Set the time; the rest follows when training starts."""
         super().on_load_checkpoint(checkpoint)
-        self._saved = self.own(checkpoint["game"])
+        self._saved = saved = self.own(checkpoint["game"])
+        if len(checkpoint["game"]) != self.trainer.world_size:
+            # Latents of what was gathered follow from the ranks: that window begins anew.
+            saved["rounds"] = []
+            for mover in saved["movers"].values():
+                mover.update(gathered=0, gradients=[])

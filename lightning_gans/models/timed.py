@@ -90,16 +90,27 @@ class Timed(LightningModule):
             self.seed = torch.initial_seed()
 
     def on_train_start(self) -> None:
-        """Go on with the random numbers of the run that is resumed; each process has its own."""
+        """Be where the run was left."""
+        self.restore()
+
+    def restore(self) -> None:
+        """Go on with the random numbers of the run that is resumed; each process has its own.
+
+        What is restored here and in subclasses could not be earlier; later calls change nothing.
+        """
         if self._rng_state is None and self.global_rank and self.batches_seen == 0:
             torch.manual_seed(mix(Stream.PROCESS, self.seed, self.global_rank))
         if self._rng_state is not None:
-            torch.set_rng_state(self._rng_state["cpu"].cpu())
+            if self._rng_state["own"]:
+                torch.set_rng_state(self._rng_state["cpu"].cpu())
+            else:
+                keys = (self.seed, self.global_rank, self.samples_seen)
+                torch.manual_seed(mix(Stream.PROCESS, *keys))
             version, words, gauss = self._rng_state["python"]
             random.setstate((version, tuple(words), gauss))
             name, keys, *rest = self._rng_state["numpy"]
             np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
-            if self.device.type == "cuda" and "cuda" in self._rng_state:
+            if self.device.type == "cuda" and "cuda" in self._rng_state and self._rng_state["own"]:
                 torch.cuda.set_rng_state(self._rng_state["cuda"].cpu(), self.device)
             self._rng_state = None
 
@@ -121,12 +132,18 @@ class Timed(LightningModule):
         return states[self.global_rank % len(states)]
 
     def count(self, samples: int) -> None:
-        """Count a batch of ``samples`` as one step, in Lightning's books too."""
+        """Count a batch, of which this process had ``samples``, as one step, in Lightning's books.
+
+        A last batch that is not full may be shared out unevenly.
+        """
+        if self.trainer.world_size > 1:
+            clock = self.clock
+            samples = self.trainer.datamodule.events_in(clock.batch_in_epoch, clock.epoch)
         progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         progress.increment_ready()
         progress.increment_completed()
         self.batches_seen += 1
-        self.samples_seen += samples * self.trainer.world_size
+        self.samples_seen += samples
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         """Add the time, the seed and the state of the random numbers."""
@@ -152,10 +169,11 @@ class Timed(LightningModule):
         clock = checkpoint["clock"]
         self.batches_seen, self.samples_seen = clock["batches_seen"], clock["samples_seen"]
         self.seed = clock["seed"]
-        self._rng_state = self.own(checkpoint["rng_state"])
         before, now = len(checkpoint["rng_state"]), self.trainer.world_size
+        self._rng_state = self.own(checkpoint["rng_state"]) | {"own": self.global_rank < before}
         if before != now:
             rank_zero_warn(
                 f"the run was saved by {before} processes and goes on with {now}: from the same "
-                "sample count, but no longer to the bit; epochs end elsewhere"
+                f"{self.samples_seen:,} samples, but no longer to the bit. Batches are now counted "
+                "in the present size, and a window of GEAN that is half full begins anew"
             )

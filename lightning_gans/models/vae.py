@@ -244,7 +244,7 @@ class VAE(Likelihood, LatentGame):
         super().on_load_checkpoint(checkpoint)
         self._told = self.own(checkpoint["told"])
 
-    def on_train_start(self) -> None:
+    def restore(self) -> None:
         """Move what was told before to the device, too."""
-        super().on_train_start()
+        super().restore()
         self._told = [told.to(self.device) for told in self._told]

@@ -143,9 +143,9 @@ class MetricsFile:
                 file.truncate(max(file.tell() - replaced, 0))
                 file.write(self._line(self.rows[-1]).encode())
 
-    def go_back_to(self, step: int) -> None:
-        """Drop the rows after ``step``, which a resumed run will write again."""
-        kept = [row for row in self.rows if int(row["step"]) < step]
+    def go_back_to(self, samples: int) -> None:
+        """Drop the rows after ``samples`` seen, which a resumed run will write again."""
+        kept = [row for row in self.rows if int(row["samples_seen"]) <= samples]
         if len(kept) < len(self.rows):
             self.rows = kept
             self._rewrite()
@@ -168,6 +168,8 @@ class MetricsFile:
             writer = self._writer(file)
             writer.writeheader()
             writer.writerows(self.rows)
+            file.flush()
+            os.fsync(file.fileno())  # or a crash of the machine could leave an empty file
         os.replace(partial, self.path)
 
 

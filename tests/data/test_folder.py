@@ -171,9 +171,9 @@ def test_folders_without_images_are_refused(tmp_path):
 
 
 def passes(data, epochs=2, skip=0):
-    """All training batches of ``epochs`` epochs of one loader, the first from ``skip`` on."""
+    """All training batches of ``epochs`` epochs of one loader, the first after ``skip`` batches."""
     loader = data.train_dataloader()
-    loader.batch_sampler.skip = skip
+    loader.batch_sampler.skip = skip * data.batch_size
     found = []
     for epoch in range(epochs):
         loader.batch_sampler.sampler.set_epoch(epoch)
