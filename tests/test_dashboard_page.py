@@ -1,6 +1,7 @@
 """The dashboard's page, driven in headless Chromium; skipped where there is none."""
 
 import json
+import random
 import shutil
 import statistics
 import time
@@ -208,6 +209,60 @@ def test_curves_are_the_numbers_of_the_files(page, address, root):
     assert mean["name"].startswith("mean of 3") and mean["y"][-1] == pytest.approx(middle)
     assert band["y"][len(mean["y"]) - 1] == pytest.approx(middle + half, rel=1e-6)
     assert "95 % interval of the mean" in "".join(page.texts(".key"))
+    assert not page.complaints()
+
+
+def make_curve(run: Path, values: list[float], seed: int = 0) -> Path:
+    """A run whose generator's loss has these values, one each 100 samples."""
+    make_run(run, seed=seed, reports=0, pictures=0)
+    lines = [f"{i},{100 * (i + 1)},{value!r}" for i, value in enumerate(values)]
+    (run / "metrics.csv").write_text("\n".join([f"step,samples_seen,{LOSS}", *lines]) + "\n")
+    return run
+
+
+@pytest.mark.parametrize("exported", [False, True])
+def test_smoothing_a_long_curve_keeps_its_level(page, tmp_path, exported):
+    source, n = random.Random(0), 12_000
+    values = [source.expovariate(1) for _ in range(n)]
+    make_curve(tmp_path / "runs/long/version_0", values)
+    with served(tmp_path / "runs") as ask:
+        address = f"http://127.0.0.1:{ask.port}/"
+        if exported:
+            watch = Watch(tmp_path / "runs")
+            watch.look()
+            export(watch, watch.newest(), tmp_path / "x.html")
+            address = f"file://{tmp_path}/x.html"
+        page.open(f"{address}#sel=long/version_0&smooth=0.99&metrics={LOSS}")
+        page.until(CHART + "?.data?.length === 2")
+    pale, smooth = page.traces(LOSS)
+    assert max(pale["y"]) == max(values) and min(pale["y"]) == min(values)
+    assert smooth["x"][0] == 100 and smooth["x"][-1] == 100 * n
+    assert statistics.mean(smooth["y"]) == pytest.approx(statistics.mean(values), abs=0.02)
+    # The average of all values with weight 0.99, at the end of the run.
+    exact, mass = 0.0, 0.0
+    for value in values:
+        exact, mass = 0.99 * exact + 0.01 * value, 0.99 * mass + 0.01
+    stretch = n / len(smooth["y"])
+    alike = 0.1 if stretch < 100 else 0.25  # of 100 values or so, whose own error is 0.1
+    assert smooth["y"][-1] == pytest.approx(exact / mass, abs=alike)
+
+
+def test_the_mean_over_seeds_says_how_many_reach(page, tmp_path):
+    """Three curves that are 0, 0 and 9 all along; the one of 9 ends half-way, another is alone."""
+    for seed, (value, length) in enumerate([(0.0, 16), (0.0, 20), (9.0, 8)]):
+        make_curve(tmp_path / f"ring/version_{seed}", [value] * length, seed)
+    chosen = "|".join(f"ring/version_{seed}" for seed in range(3))
+    with served(tmp_path) as ask:
+        page.open(f"http://127.0.0.1:{ask.port}/#sel={chosen}&seeds=1&metrics={LOSS}")
+        page.until(CHART + "?.data?.length === 2")
+    band, mean = page.traces(LOSS)
+    assert mean["name"].startswith("mean of 2 to 3: ")
+    assert mean["x"] == [*range(100, 801, 100), None, *range(900, 1601, 100)]
+    assert mean["y"] == [3.0] * 8 + [None] + [0.0] * 8
+    counts = page.js(CHART + ".data[1].text")
+    assert set(counts[:8]) == {"mean of 3"} and set(counts[9:]) == {"mean of 2"}
+    assert band["y"] == [9.0] * 8 + [0.0] * 8 + [None] + [0.0] * 16
+    assert "a mean breaks where a seed begins or ends" in "".join(page.texts(".key"))
     assert not page.complaints()
 
 
