@@ -111,8 +111,9 @@ function legend(groups) {
     if (some.length > 1) item.title = some.map(({ id }) => id).join(", ");
     return item;
   });
-  if (groups.some((group) => group.runs.length > 1)) items.push(h("li", { class: "note" }, BANDS[get("band", "range")], BROKEN));
-  if (Number(get("smooth", "0"))) items.push(h("li", { class: "note" }, "pale: not smoothed"));
+  const [joined, uneven] = [groups.filter((group) => group.runs.length > 1), (group) => new Set(group.runs.map(({ run }) => run.samples)).size > 1];
+  if (joined.length) items.push(h("li", { class: "note" }, BANDS[get("band", "range")], joined.some(uneven) && BROKEN));
+  if (Number(get("smooth", "0")) && joined.length < groups.length) items.push(h("li", { class: "note" }, "pale: not smoothed"));
   return items;
 }
 
