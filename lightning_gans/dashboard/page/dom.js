@@ -122,6 +122,11 @@ export function badness(value, goal) {
   return typeof goal === "number" ? Math.abs(value - goal) : value;
 }
 
+/** A name that may be broken after its underscores, dots and slashes. */
+export function breakable(name) {
+  return name.split(/(?<=[_./])/).flatMap((part, i) => (i ? [h("wbr"), part] : [part]));
+}
+
 /** A labelled control. */
 export function labelled(text, control, ...more) {
   return h("label", { class: "field" }, h("span", null, text), control, more);

@@ -1,6 +1,6 @@
 // A table that sorts by any of its columns, for runs, trials and numbers.
 
-import { h, number } from "page/dom.js";
+import { breakable, h, number } from "page/dom.js";
 
 /** Order two values: numbers by size, texts by their letters and the numbers in them; what is missing is last. */
 export function compare(a, b, descending) {
@@ -8,11 +8,6 @@ export function compare(a, b, descending) {
   if (none(a) || none(b)) return none(a) - none(b);
   const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
   return descending ? -order : order;
-}
-
-/** A name that may be broken after its underscores and dots. */
-function breakable(name) {
-  return name.split(/(?<=[_.])/).flatMap((part, i) => (i ? [h("wbr"), part] : [part]));
 }
 
 /** Rows in the order of a column's values; equal ones stay as they are. */
