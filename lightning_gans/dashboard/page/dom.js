@@ -151,7 +151,7 @@ export function copier(text, what) {
   }, "copy");
 }
 
-const SIGNS = { running: "▶", finished: "✓", stopped: "■", failed: "✕", complete: "✓", pruned: "✂", waiting: "…" };
+const SIGNS = { running: "▶", finished: "✓", stopped: "■", failed: "✕", unreadable: "?", complete: "✓", pruned: "✂", waiting: "…" };
 
 /** A status as a coloured sign with its word. */
 export function status(name, why = null) {

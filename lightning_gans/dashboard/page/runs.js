@@ -21,7 +21,7 @@ export function runsPane() {
     type: "search", value: get("filter"), placeholder: "ring lr<0.001", "aria-describedby": "filter-help", title: HELP,
     oninput: (event) => set({ filter: event.target.value }),
   });
-  const states = [["", "any status"], ...["running", "finished", "stopped", "failed"].map((name) => [name, name])];
+  const states = [["", "any status"], ...["running", "finished", "stopped", "failed", "unreadable"].map((name) => [name, name])];
   const element = h("section", { class: "pane runs", "aria-label": "Runs" },
     h("div", { class: "tools" },
       labelled("Filter", filter), labelled("Status", choice(states, get("status"), (value) => set({ status: value }))),
