@@ -21,6 +21,7 @@ import pytest
 from lightning_gans.dashboard.guard import given_out, is_loopback
 from lightning_gans.dashboard.summary import curves, summary
 from lightning_gans.dashboard.sweeps import importance, sweep
+from lightning_gans.dashboard.thinning import thin
 from lightning_gans.dashboard.watch import Watch
 from lightning_gans.runs import MetricsFile, Records
 from lightning_gans.runs.reading import read_series, signature
@@ -102,9 +103,9 @@ def test_a_line_of_the_table(root):
     assert line["status"] == "finished" and line["samples"] == 20000 and line["batches"] == 200
     assert line["metrics"][f"{RING}/captured_chi2"] == (8.0, 8.0, 20000)
     column = read_series(run).columns["train/generator_loss"][1]
-    last, best, seen = line["metrics"]["train/generator_loss"]
-    assert (last, best) == (column[-1], min(column))
-    assert seen == (column.index(best) + 1) * 1000
+    assert line["metrics"]["train/generator_loss"] == (column[-1], None, None)
+    share = read_series(run).columns[f"{RING}/high_quality_chi2"][1]
+    assert line["metrics"][f"{RING}/high_quality_chi2"] == (share[-1], max(share), 20000)
     assert line["config"]["model.generator_optimizer"] == "Adam"
 
 
@@ -128,6 +129,27 @@ def test_long_curves_keep_their_ends_and_extremes(tmp_path):
         for row, value in zip(kept["at"], kept["y"], strict=True):
             assert at[told["samples"][row]] == value
     assert curves(run)["ideals"] == {f"{RING}/high_quality_chi2": 0.9889}
+
+
+def test_long_curves_keep_their_means():
+    """Of skewed values the least and the greatest of a stretch have another mean than all."""
+    source, n = random.Random(0), 20_000
+    values = [source.expovariate(1) for _ in range(n)]
+    for points in (1000, 300):
+        told = thin(list(range(n)), values, points)
+        means = told["means"]
+        assert len(told["at"]) + len(means["at"]) <= points + 2
+        assert means["at"][0] == 0 and means["at"][-1] == n - 1
+        assert means["n"] == pytest.approx(n / len(means["y"]))
+        # Stretches may differ in length by one, so their mean is that of all but for 1 in 60.
+        middle = sum(values) / n
+        assert sum(means["y"]) / len(means["y"]) == pytest.approx(middle, abs=0.01)
+        assert sum(told["y"]) / len(told["y"]) > 1.5 * middle
+        for i, (row, mean) in enumerate(zip(means["at"], means["y"], strict=True)):
+            stretch = range(i * n // len(means["y"]), (i + 1) * n // len(means["y"]))
+            assert row in stretch
+            assert mean == pytest.approx(sum(values[k] for k in stretch) / len(stretch))
+    assert thin([1, 5], [2.0, 3.0], 10) == {"at": [1, 5], "y": [2.0, 3.0]}
 
 
 def strictly(text: str | bytes):

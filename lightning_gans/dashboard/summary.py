@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from lightning_gans.dashboard.evaluated import EVALUATIONS, ideals, numbers
+from lightning_gans.dashboard.thinning import thin
 from lightning_gans.runs import goal, masked, to_json
 from lightning_gans.runs.files import inside
 from lightning_gans.runs.reading import (
@@ -117,7 +118,7 @@ def _last_and_best(name: str, series: Series) -> tuple[float | None, float | Non
 
 
 def curves(run: Path, points: int = POINTS) -> dict[str, Any]:
-    """All columns of metrics.csv; of long ones the least and greatest value of each stretch.
+    """All columns of metrics.csv; of long ones the extremes and the mean of each stretch.
 
     Args:
         run: The run folder.
@@ -125,38 +126,25 @@ def curves(run: Path, points: int = POINTS) -> dict[str, Any]:
 
     Returns:
         ``samples`` and ``seconds`` of each row that is used, and ``columns``: of each the rows
-        ``at`` which it has the values ``y``.
+        ``at`` which it has the values ``y``, and maybe their ``means``, see `thin`.
     """
     series, by_step = read_series(run), read_seconds(run)
     thinned = {
-        name: _thin(rows, values, points)
+        name: thin(rows, values, points)
         for name, (rows, values) in series.columns.items()
         if name != "epoch"
     }
-    used = sorted({row for rows, _ in thinned.values() for row in rows})
+    parts = [*thinned.values(), *(each["means"] for each in thinned.values() if "means" in each)]
+    used = sorted({row for part in parts for row in part["at"]})
     place = {row: i for i, row in enumerate(used)}
+    for part in parts:
+        part["at"] = [place[row] for row in part["at"]]
     return {
         "samples": [series.samples[row] for row in used],
         "seconds": [by_step.get(series.steps[row]) for row in used],
-        "columns": {
-            name: {"at": [place[row] for row in rows], "y": values}
-            for name, (rows, values) in thinned.items()
-        },
+        "columns": thinned,
         "ideals": ideals(run, series.columns),
     }
-
-
-def _thin(rows: list[int], values: list[float], points: int) -> tuple[list[int], list[float]]:
-    """First, last, and of each of points / 2 stretches the least and the greatest value."""
-    n = len(values)
-    if n <= points:
-        return rows, values
-    kept = {0, n - 1}
-    stretches = max(1, points // 2 - 1)
-    for i in range(stretches):
-        stretch = range(i * n // stretches, (i + 1) * n // stretches)
-        kept |= {min(stretch, key=values.__getitem__), max(stretch, key=values.__getitem__)}
-    return [rows[i] for i in sorted(kept)], [values[i] for i in sorted(kept)]
 
 
 def details(run: Path, name: str) -> dict[str, Any]:
