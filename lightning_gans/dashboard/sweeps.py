@@ -16,19 +16,17 @@ _FOLDS = 5
 
 def sweeps(root: Path) -> list[dict[str, Any]]:
     """A line on every sweep below ``root``, the one last touched first."""
-    found = []
-    for file in root.glob("sweeps/*/sweep.json"):
-        content, name = sweep(root, file.parent.name), file.parent.name
-        if content and (path := inside(root / "sweeps" / name, file.name)):
-            found.append(
-                {
-                    "name": name,
-                    "touched": path.stat().st_mtime,
-                    "method": content.get("method"),
-                    "metric": content.get("metric"),
-                    "trials": len(content["trials"]),
-                }
-            )
+    found = [
+        {
+            "name": file.parent.name,
+            "touched": file.stat().st_mtime,
+            "method": content.get("method"),
+            "metric": content.get("metric"),
+            "trials": len(content["trials"]),
+        }
+        for file in root.glob("sweeps/*/sweep.json")
+        if (content := sweep(root, file.parent.name))
+    ]
     return sorted(found, key=lambda line: -line["touched"])
 
 
@@ -39,7 +37,8 @@ def sweep(root: Path, name: str) -> dict[str, Any] | None:
     """
     if name in ("", ".", "..") or "/" in name:
         return None
-    if not (content := read_json(root, f"sweeps/{name}/sweep.json")):
+    file = inside(root, f"sweeps/{name}/sweep.json")
+    if file is None or not (content := read_json(file.parent, file.name)):
         return None
     trials = content.get("trials")
     content["trials"] = (

@@ -30,20 +30,20 @@ def inside(folder: Path, name: str) -> Path | None:
 
 
 def read_inside(folder: Path, name: str) -> str:
-    """The text of a file that is `inside` of ``folder``.
+    """The text of a regular file in ``folder`` itself, not of what a link there leads to.
 
     Raises:
-        OSError: It is missing, lies elsewhere, or is no regular file: a pipe would never end.
+        OSError: It is missing, a link, or something else: a pipe would never end.
         ValueError: It is no text.
     """
-    if (path := inside(folder, name)) is None:
-        raise FileNotFoundError(name)
-    # It may have been exchanged since.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(descriptor, encoding="utf-8", newline=None) as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    with open(folder / name, encoding="utf-8", opener=_by_no_link) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise FileNotFoundError(name)
         return file.read()
+
+
+def _by_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -82,8 +82,8 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     """A JSON object without its secrets; an empty one if it is missing or half written.
 
     Args:
-        folder: What the file must really lie in.
-        name: The file, relative to it.
+        folder: What the file lies in, by no link.
+        name: The file's name.
     """
     try:
         content = json.loads(read_inside(folder, name))
