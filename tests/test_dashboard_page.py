@@ -427,7 +427,6 @@ def test_a_live_run_keeps_the_focus_and_is_quiet(page, tmp_path):
         for step, (selector, name) in enumerate(
             [
                 (f"[aria-label='{copy}']", copy),
-                (".run pre", "Settings, scrollable"),
                 ("[data-focus=sweeps]", "sweeps"),
             ]
         ):
@@ -516,6 +515,27 @@ def test_odd_names_harm_nothing(page, tmp_path):
         page.js("document.querySelector(`[data-focus='box ${arguments[0]}']`).click()", chosen)
         page.until(CHART + "?.data?.length === 2")
         assert "not live" not in "".join(page.texts("#state"))
+
+
+def test_what_is_wrong_with_a_run_is_said(page, tmp_path):
+    """One has settings that nobody can read, one a loss that is not a number any more."""
+    (make_run(tmp_path / "odd/version_0") / "config.yaml").write_text("a: &x [*x]\n")
+    make_curve(tmp_path / "lost/version_0", [0.5, 0.25, float("nan")])
+    with served(tmp_path) as ask:
+        page.open(f"http://127.0.0.1:{ask.port}/#sel=lost/version_0&cols=name|status|last:{LOSS}")
+        page.until(CHART + "?.data?.length === 1")
+        states = dict(zip(page.texts(".runs tbody th"), page.texts(".status"), strict=True))
+        assert "unreadable: " in states["odd/version_0"]
+        page.give(".runs select", "unreadable")
+        assert page.runs() == ["odd/version_0"]
+        page.give(".runs select", "")
+        row = "return document.querySelector(`[data-run='lost/version_0']`).lastChild.textContent"
+        assert page.js(row) == "–"
+        assert page.traces(LOSS)[0]["y"] == [0.5, 0.25]
+        page.until("return document.querySelectorAll('.numbers tbody tr').length === 1")
+        assert "diverged" in page.texts(".numbers tbody td")
+        assert page.js(CHART + ".ariaLabel").endswith("lost/version_0 has diverged")
+        assert not page.complaints()
 
 
 def test_what_has_no_best_is_shown_by_its_last(page, tmp_path):

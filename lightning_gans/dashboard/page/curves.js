@@ -60,7 +60,7 @@ export function curvesTab() {
 
 const NUMBERS = [
   { id: "metric", title: "Metric", value: (row) => row.metric, rowhead: true }, { id: "run", title: "Run or group", value: (row) => row.name },
-  { id: "last", title: "Last", number: true, value: (row) => row.last }, { id: "least", title: "Least", number: true, value: (row) => row.least },
+  { id: "last", title: "Last", number: true, value: (row) => row.last, cell: (row) => (row.diverged ? "diverged" : number(row.last)) }, { id: "least", title: "Least", number: true, value: (row) => row.least },
   { id: "most", title: "Greatest", number: true, value: (row) => row.most }, { id: "points", title: "Points", number: true, value: (row) => row.points },
 ];
 
@@ -159,7 +159,8 @@ async function paint(panel, metric, groups, answers) {
     const mode = shown.x.length < 25 ? "lines+markers" : "lines";
     traces.push({ ...shown, mode, line, marker: { size: 4, color: colour }, name: own });
     const values = shown.y.filter((value) => value !== null);
-    rows.push({ metric: metric.name, name: own, last: values.at(-1), least: values.reduce((a, b) => Math.min(a, b), Infinity), most: values.reduce((a, b) => Math.max(a, b), -Infinity), points: values.length });
+    const diverged = some.filter(({ run }) => run.metrics[metric.name]?.[0] === null).length;
+    rows.push({ metric: metric.name, name: own, diverged, last: diverged ? null : values.at(-1), least: values.reduce((a, b) => Math.min(a, b), Infinity), most: values.reduce((a, b) => Math.max(a, b), -Infinity), points: values.length });
   }
   const ideals = [...new Set(groups.flatMap((group) => group.runs.map(({ id }) => answers.get(id)?.ideals[metric.name])).filter((ideal) => typeof ideal === "number"))];
   const text = axis === "time" ? "seconds of training" : "samples seen";
@@ -171,7 +172,7 @@ async function paint(panel, metric, groups, answers) {
     shapes: log ? guides.filter(({ y0 }) => y0 > 0) : guides, annotations: log && !(ideals[0] > 0) ? [] : labels, dragmode: "zoom", uirevision: "kept",
   });
   looks.yaxis.fixedrange = true;
-  const told = rows.map((row) => `${row.name} ends at ${number(row.last)}`).join("; ");
+  const told = rows.map((row) => (row.diverged ? `${row.name} has diverged` : `${row.name} ends at ${number(row.last)}`)).join("; ");
   await draw(panel.chart, traces, looks, `${metric.name} over ${text}${ideals.length ? `, ideal ${number(ideals[0])}` : ""}: ${told || "no values"}`);
   if (!panel.listens) {
     panel.listens = true;
