@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lightning_gans.errors import InputError
+from lightning_gans.runs.goals import goal
 from lightning_gans.sweeps.command import as_typed, command_line, fit_options
-from lightning_gans.sweeps.schema import Sweep, read_sweep
+from lightning_gans.sweeps.schema import GOALS, Sweep, read_sweep
 from lightning_gans.sweeps.space import grid
 
 __all__ = ["run"]
@@ -73,6 +74,9 @@ def run(args: list[str]) -> None:
         raise InputError(f"--name {name!r} must be a plain name")
     if sweep.ignored:
         print(f"only W&B's server heeds {', '.join(sweep.ignored)}: not used here")
+    known = goal(sweep.metric)
+    if known in GOALS and known != sweep.goal:
+        print(f"the sweep will {sweep.goal} {sweep.metric}, which one would {known}: metric.goal")
     _work(sweep, options, Path(options.folder) / name, total, jobs, gpus)
 
 

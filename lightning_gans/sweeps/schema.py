@@ -13,7 +13,7 @@ from lightning_gans.paths import CONFIGS
 from lightning_gans.sweeps.laws import DISTRIBUTIONS, Law
 from lightning_gans.sweeps.space import grid, is_number, is_whole, law
 
-__all__ = ["Sweep", "read_sweep"]
+__all__ = ["GOALS", "Sweep", "read_sweep"]
 
 _METHODS = ("grid", "random", "bayes")
 _USED = (
@@ -22,7 +22,7 @@ _USED = (
 )
 _TOLD_W_AND_B = ("description", "entity", "apiVersion", "kind", "controller")
 _THEIRS = ("metrics", "scheduler", "job", "image_uri")
-_GOALS = ("minimize", "maximize")
+GOALS = ("minimize", "maximize")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _PARAMETER_KEYS = (
     *("distribution", "value", "values", "probabilities", "min", "max", "q"),
@@ -168,8 +168,8 @@ def _metric(given: Any) -> tuple[str, str, list[str]]:
         if key not in known:
             raise InputError(f"metric has no key {key!r}{_alternatives(str(key), known)}")
     goal = given.get("goal", "minimize")
-    if goal not in _GOALS:
-        raise InputError(f"metric.goal is {goal!r}{_alternatives(str(goal), _GOALS)}")
+    if goal not in GOALS:
+        raise InputError(f"metric.goal is {goal!r}{_alternatives(str(goal), GOALS)}")
     return name, goal, [f"metric.{key}" for key in known[2:] if key in given]
 
 

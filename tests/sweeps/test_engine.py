@@ -241,6 +241,14 @@ def test_resume_says_that_there_was_nothing_to_go_on_with(written, lightning):
     assert lightning("sweep", str(path)).out == ""
 
 
+@pytest.mark.parametrize("given, said", [({}, True), ({"goal": "maximize"}, False)])
+def test_a_goal_that_finds_the_worst_is_said(given, said, written, lightning):
+    command = ["lightning", "test", "${args}"]  # refused after it
+    path = written([8], command=command, metric={"name": "captured", **given})
+    told = "the sweep will minimize captured, which one would maximize: metric.goal\n"
+    assert lightning("sweep", str(path)).out == (told if said else "")
+
+
 def test_lightning_sweep_helps_without_torch():
     code = (
         "import sys\n"
