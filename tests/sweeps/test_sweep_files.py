@@ -331,5 +331,7 @@ def test_bands_are_wandbs():
     assert bands({"min_iter": 3, "eta": 2})[:4] == [3, 6, 12, 24]
     assert bands({"min_iter": 1, "eta": 1.5})[:5] == [1, 1, 2, 3, 5]
     assert bands({"max_iter": 27, "s": 2}) == [3, 9]
+    assert len(bands({"min_iter": 1, "eta": 1.1})) == 100  # twenty would end at 6
+    assert max(bands({"min_iter": 2**53, "eta": 100.0})) > 1e210  # the most that a file may say
     with pytest.raises(InputError, match="below 1"):
         Bands({"max_iter": 2, "s": 1})
