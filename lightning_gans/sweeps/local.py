@@ -84,7 +84,6 @@ class Engine:
     def _step(self) -> bool:
         """Start what can start, look at what runs; whether there is anything left to do."""
         changed = self._collect()
-        self._queue.beat([running.trial.number for running in self._running.values()])
         self._queue.reclaim()
         due = changed or time.monotonic() - self._looked_at > _BETWEEN_LOOKS_AT_ALL
         while due and self._free and (trial := self._queue.pop()):

@@ -22,7 +22,8 @@ from lightning_gans.sweeps import storage as storages
 from lightning_gans.sweeps.queue import Queue, counts, deciding
 from lightning_gans.sweeps.schema import read_sweep
 from lightning_gans.sweeps.storage import begin, begun, open_storage, without_password
-from lightning_gans.sweeps.workers import Worker
+from lightning_gans.sweeps.trial import Plan, Running
+from lightning_gans.sweeps.workers import Worker, locked
 
 TRIALS = 12
 PROGRAMS = [shutil.which("postgres"), *Path("/usr/lib/postgresql").glob("*/bin/postgres")]
@@ -218,9 +219,8 @@ def test_the_trials_of_a_machine_that_is_no_more_wait_again(opened, folder, monk
     queue.reclaim()
     assert queue.pop().user_attrs["index"] == 1 and queue.pop() is None  # it may still be alive
     time.sleep(2.1)
-    queue.beat([1], now=True)  # ours is
     other = opened(total=2, url=url)
-    other.reclaim()
+    other.reclaim()  # and says that the neighbour's trial lives, silent as that was
     again = other.pop()
     assert again.user_attrs["index"] == 0 and again.number == 2 and other.pop() is None
     queue.end(trial, TrialState.COMPLETE, {"value": 1.0})  # too late: it was taken for dead
@@ -241,18 +241,59 @@ def test_a_worker_lives_as_long_as_its_trials(tmp_path):
     with process.stdout as told:
         name, pid = told.readline().split() or told.readline().split()
     watcher = Worker(tmp_path)
-    assert not watcher.knows_dead(name) and not watcher.knows_dead(watcher.name)
+    assert watcher.lives(name, False) and watcher.lives(watcher.name, False)
     process.kill()
     process.wait()
-    assert not watcher.knows_dead(name)  # its trial goes on
+    assert watcher.lives(name, False)  # its trial goes on
     os.kill(int(pid), signal.SIGKILL)
     for _ in range(100):
-        if watcher.knows_dead(name):
+        if not watcher.lives(name, False):
             break
         time.sleep(0.05)
-    assert watcher.knows_dead(name) and not watcher.knows_dead("another-machine/1_abc")
+    assert watcher.lives(name, False) is False
+    before = f"another-machine:{tmp_path}/{name.rpartition('/')[2]}"
+    assert watcher.lives(before, False) is None  # of other machines nothing is known,
+    assert watcher.lives(before, True) is False  # but this one may have had another name
     watcher.leave()
-    assert not any(tmp_path.glob(watcher.name.partition("/")[2]))
+    assert not (tmp_path / watcher.name.rpartition("/")[2]).exists()
+
+
+def test_a_run_waits_while_an_earlier_attempt_still_writes_it(opened, folder, monkeypatch):
+    queue, trial_folder = opened(), folder / "trial_0"
+    run = trial_folder / "version_0"
+    run.mkdir(parents=True)
+    (run / "half").touch()
+    monkeypatch.setenv("WANDB_RUN_ID", "one-for-all")
+    writer = locked(trial_folder / "lock")
+    plan, trial = Plan(queue.sweep, folder, 1, "best", []), queue.pop()
+    with (folder / "worker").open("w") as own:
+        running = Running(plan, trial, 0, queue.parameters(trial), {}, own.fileno())
+        assert running.poll() is None and running.pid is None and (run / "half").is_file()
+        writer.close()
+        assert running.poll() is None and running.pid
+    try:
+        assert locked(trial_folder / "lock") is None  # the run has it now
+        assert [path.parent.name[:11] for path in trial_folder.glob("*/half")] == [".version_0_"]
+        if sys.platform == "linux":
+            environment = Path(f"/proc/{running.pid}/environ").read_bytes()
+            assert b"TQDM_DISABLE=1" in environment and b"WANDB_RUN_ID" not in environment
+    finally:
+        running.kill()
+        running.wait()
+
+
+def test_a_machine_whose_name_has_changed_goes_on_at_once(opened):
+    queue = opened(total=1)
+    trial = queue.pop()
+    name = trial.user_attrs["worker"].rpartition("/")[2]
+    trial.set_user_attr("worker", f"as-it-was-named-before:/x/{name}")
+    other = opened(total=1)
+    other.reclaim()
+    assert other.pop() is None  # it lives
+    trial.set_user_attr("worker", "as-it-was-named-before:/x/1_abc")
+    again = opened(total=1)
+    again.reclaim()
+    assert again.pop().user_attrs["index"] == 0
 
 
 def test_a_sweep_is_not_gone_on_with_unasked_or_otherwise(folder):
