@@ -1,6 +1,7 @@
 """Where a sweep's trials are kept: a journal in its folder, or a database for many machines."""
 
 import logging
+import os
 import time
 import warnings
 from pathlib import Path
@@ -21,6 +22,27 @@ _SECONDS_TO_WRITE = 10
 _BEAT, _DEAD_AFTER = 60, 180
 
 
+class _MendingLock(JournalFileSymlinkLock):
+    """The lock of a journal; who gets it first removes a line that was begun and never ended.
+
+    Such a line, left by a full disk or a kill, would make one with the next, unreadable for ever.
+    """
+
+    def acquire(self) -> bool:
+        """Wait for the lock."""
+        got = super().acquire()
+        with open(self._lock_target_file, "r+b") as journal:
+            end = whole = journal.seek(0, os.SEEK_END)
+            while whole:
+                journal.seek(whole - 1)
+                if journal.read(1) == b"\n":
+                    break
+                whole -= 1
+            if whole < end:
+                journal.truncate(whole)
+        return got
+
+
 def open_storage(url: str | None, folder: Path) -> BaseStorage:
     """The database at ``url``, or without one ``folder``/journal.log, made if there is none.
 
@@ -31,7 +53,7 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
     if url is None:
         try:
             path = str(folder / "journal.log")
-            lock = JournalFileSymlinkLock(path, _SECONDS_TO_WRITE)
+            lock = _MendingLock(path, _SECONDS_TO_WRITE)
             return JournalStorage(JournalFileBackend(path, lock))
         except (OSError, ValueError) as error:
             raise InputError(f"{folder}/journal.log cannot be read: {error}") from error
