@@ -6,9 +6,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from json import JSONDecodeError
 from typing import Any
 
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from lightning_gans.errors import InputError, Interrupted
@@ -58,7 +59,8 @@ class Engine:
 
         Raises:
             Interrupted: A signal asked to stop; what ran is saved and waits to go on.
-            InputError: A run has ended without the metric of the sweep, or the storage is lost.
+            InputError: A run has ended without the metric of the sweep, which no other has logged
+                either, or the storage is lost.
         """
         with self._listening():
             try:
@@ -67,7 +69,7 @@ class Engine:
                         time.sleep(_BETWEEN_LOOKS)
                 finally:
                     self._break_off()
-            except StorageInternalError as error:
+            except (StorageInternalError, JSONDecodeError) as error:
                 self._save_without_storage()
                 reason = " ".join(str(error.__cause__ or error).split())
                 raise InputError(
@@ -87,8 +89,11 @@ class Engine:
         self._queue.reclaim()
         due = changed or time.monotonic() - self._looked_at > _BETWEEN_LOOKS_AT_ALL
         while due and self._free and (trial := self._queue.pop()):
+            try:
+                parameters, index = self._queue.parameters(trial), trial.user_attrs["index"]
+            except UpdateFinishedTrialError:  # it was taken for dead, and is another's now
+                continue
             place = self._free.pop(0)
-            parameters, index = self._queue.parameters(trial), trial.user_attrs["index"]
             self._running[place] = Running(
                 self._plan, trial, index, parameters, self._places[place], self._worker.lock
             )
@@ -105,12 +110,18 @@ class Engine:
                 end = running.poll()
             except NeverLogged as error:
                 end = End(TrialState.FAIL, {"message": str(error)})
-                self._close(place, end)
-                raise
+                if not self._ever_logged():
+                    self._close(place, end)
+                    raise
             if end is not None:
                 self._close(place, end)
                 ended = True
         return ended
+
+    def _ever_logged(self) -> bool:
+        """Whether any trial has logged the metric."""
+        attempts = self._queue.attempts()
+        return any(a.intermediate_values or "value" in a.user_attrs for a in attempts)
 
     def _close(self, place: int, end: End) -> None:
         running = self._running.pop(place)

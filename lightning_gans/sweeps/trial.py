@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial, TrialState
 
 from lightning_gans.errors import InputError
@@ -125,8 +126,11 @@ class Running:
             return None
         code = self._process.poll() if self._process else 0
         if code is None:
-            if self._watched.look() and not self._scores:
-                self._report()
+            if self._watched.look() and not self._scores and not self._breaking_off:
+                try:
+                    self._report()
+                except UpdateFinishedTrialError:  # it was taken for dead, and is another's now
+                    self.break_off()
             return None
         self._watched.look()
         if code == 0:

@@ -282,6 +282,24 @@ def test_a_run_waits_while_an_earlier_attempt_still_writes_it(opened, folder, mo
         running.wait()
 
 
+def test_a_trial_that_is_taken_for_dead_lets_go(opened, folder):
+    queue, other, run = opened(), opened(), folder / "trial_0/version_0"
+    plan, trial = Plan(queue.sweep, folder, 1, "best", []), queue.pop()
+    with (folder / "worker").open("w") as own:
+        running = Running(plan, trial, 0, queue.parameters(trial), {}, own.fileno())
+    other.end(trial, TrialState.FAIL, {})
+    run.mkdir(exist_ok=True)
+    (run / "metrics.csv").write_text("step,samples_seen,epoch,loss\n1,8,0,0.5\n")
+    for _ in range(1200):
+        if end := running.poll():
+            break
+        time.sleep(0.05)
+    assert (end.state, end.result) == (TrialState.FAIL, {})
+    queue.end(trial, end.state, end.result)
+    other.fill()
+    assert [queue.pop().user_attrs["index"] for _ in range(4)] == [1, 2, 3, 0]
+
+
 def test_a_machine_whose_name_has_changed_goes_on_at_once(opened):
     queue = opened(total=1)
     trial = queue.pop()
@@ -294,6 +312,19 @@ def test_a_machine_whose_name_has_changed_goes_on_at_once(opened):
     again = opened(total=1)
     again.reclaim()
     assert again.pop().user_attrs["index"] == 0
+
+
+@pytest.mark.parametrize("cut", [1, 5, 40])
+def test_a_journal_that_ends_in_half_a_line_is_gone_on_with(cut, opened, folder):
+    queue = opened()
+    queue.parameters(queue.pop())
+    journal = folder / "journal.log"
+    journal.write_bytes(journal.read_bytes()[:-cut])  # as a full disk or a kill leaves it
+    other = opened()
+    assert other.parameters(trial := other.pop())
+    other.end(trial, TrialState.COMPLETE, {"value": 1.0})
+    assert opened().attempts()[trial.number].value == 1.0
+    assert all(json.loads(line) for line in journal.read_text().splitlines())
 
 
 def test_a_sweep_is_not_gone_on_with_unasked_or_otherwise(folder):
