@@ -93,9 +93,11 @@ class Queue:
             return
         combinations = grid(self.sweep.laws) if self.sweep.method == "grid" else []
         for index in missing:
-            fixed = there[index].params if index in there else {}
-            if combinations and not fixed:
-                fixed = combinations[index]
+            before = there.get(index)
+            # One that was broken off amid its draws is drawn anew: that the same seed gives the
+            # same values rests on their order.
+            drawn = before is not None and "parameters" in before.user_attrs
+            fixed = before.params if drawn else combinations[index] if combinations else {}
             self.study.enqueue_trial(fixed, user_attrs={"index": index})
 
     def pop(self) -> Trial | None:
