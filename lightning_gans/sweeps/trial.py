@@ -1,7 +1,6 @@
 """One trial: a process ``lightning fit`` for each of its seeds, one after another."""
 
 import contextlib
-import ctypes
 import os
 import secrets
 import signal
@@ -16,16 +15,16 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial, TrialState
 
 from lightning_gans.errors import InputError
+from lightning_gans.runs import runs_of
 from lightning_gans.sweeps.command import command_line, fit_options, ours
 from lightning_gans.sweeps.schema import Sweep
 from lightning_gans.sweeps.scores import NeverLogged, Score, Watched, over_seeds
-from lightning_gans.sweeps.workers import locked
+from lightning_gans.sweeps.workers import die_with_parent, locked
 
 __all__ = ["End", "Plan", "Running"]
 
 _OF_ONE_RUN = ("WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH")
 """Variables that would make all trials one run of W&B."""
-_DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,12 @@ class Running:
             return None
         code = self._process.poll() if self._process else 0
         if code is None:
-            if self._watched.look() and not self._scores and not self._breaking_off:
+            if (
+                self._watched.due
+                and self._watched.look()
+                and not self._scores
+                and not self._breaking_off
+            ):
                 try:
                     self._report()
                 except UpdateFinishedTrialError:  # it was taken for dead, and is another's now
@@ -157,10 +161,10 @@ class Running:
         self._breaking_off = True
         self._signal(signal_number)
 
-    def wait(self) -> None:
-        """Until the run has ended."""
-        if self._process:
-            self._process.wait()
+    @property
+    def goes_on(self) -> bool:
+        """Whether the run's process has not ended."""
+        return self._process is not None and self._process.poll() is None
 
     def kill(self) -> None:
         """End the run at once, with all its processes."""
@@ -169,12 +173,11 @@ class Running:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
-        if self._process and self._process.poll() is None:
+        if self.goes_on:
             self._process.send_signal(number)
 
     def _runs(self) -> dict[str, Any]:
-        there = sorted(self.folder.glob("version_*"), key=lambda path: int(path.name[8:]))
-        return {"runs": [f"{self.folder.name}/{path.name}" for path in there]}
+        return {"runs": [f"{self.folder.name}/{run.name}" for run in runs_of(self.folder)[::-1]]}
 
     def _report(self) -> None:
         """Tell Optuna what is new, by the number of values so far, and prune if it says so."""
@@ -225,7 +228,7 @@ class Running:
             env=self._environment,
             pass_fds=[self._lock, lock],
             start_new_session=True,  # Ctrl-C is for the sweep, which hands it on
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
         )
 
     def _last_words(self, code: int) -> str:
@@ -241,8 +244,3 @@ class Running:
             memory = ", as systems do when memory is full" if name == "SIGKILL" else ""
             return f"killed by {name}{memory}; before that: {last}"
         return last
-
-
-def _die_with_parent() -> None:
-    """Be told to save and stop when the sweep is no more (Linux)."""
-    ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, signal.SIGTERM)

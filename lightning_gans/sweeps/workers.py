@@ -1,13 +1,17 @@
 """Who works on a sweep, and whether they are still alive."""
 
+import ctypes
 import fcntl
 import os
 import secrets
+import signal
 import socket
 from pathlib import Path
 from typing import IO
 
-__all__ = ["Worker", "locked"]
+__all__ = ["Worker", "die_with_parent", "locked"]
+
+_DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def locked(path: Path, mode: str = "a") -> IO | None:
@@ -75,3 +79,8 @@ class Worker:
         """Nothing of this worker runs any more."""
         self._path.unlink(missing_ok=True)
         self._file.close()
+
+
+def die_with_parent() -> None:
+    """Be told to save and stop when the sweep is no more (Linux)."""
+    ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, signal.SIGTERM)
