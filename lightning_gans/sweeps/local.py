@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from json import JSONDecodeError
 from typing import Any
@@ -93,7 +93,8 @@ class Engine:
                 parameters, index = self._queue.parameters(trial), trial.user_attrs["index"]
             except UpdateFinishedTrialError:  # it was taken for dead, and is another's now
                 continue
-            place = self._free.pop(0)
+            place = min(self._free, key=self._crowd)
+            self._free.remove(place)
             self._running[place] = Running(
                 self._plan, trial, index, parameters, self._places[place], self._worker.lock
             )
@@ -101,6 +102,10 @@ class Engine:
         if due:
             self._show(changed)
         return any(trial["state"] in _OPEN for trial in self._shown)
+
+    def _crowd(self, place: int) -> int:
+        """How many trials run on the GPUs of ``place``."""
+        return sum(self._places[other] == self._places[place] for other in self._running)
 
     def _collect(self) -> bool:
         """Take the results of trials that have ended; whether there were any."""
@@ -140,27 +145,36 @@ class Engine:
 
     def _break_off(self) -> None:
         """Let what runs save and end, and wait to go on; at once if asked again."""
-        first, asked_at = self._asked, time.monotonic()
-        for running in self._running.values():
-            running.break_off()
-        self._asked = None
-        while self._running:
-            if self._asked and time.monotonic() - asked_at > _SECONDS_OF_PATIENCE:
-                for running in self._running.values():
-                    running.kill()
+
+        def open_trials() -> bool:
             with suppress(NeverLogged):  # it has been said, or will be by whoever goes on
                 self._collect()
-            time.sleep(_BETWEEN_LOOKS)
-        self._asked = first
+            return bool(self._running)
+
+        self._end_runs(open_trials)
         self._queue.fill()
         self._show(now=True)
 
     def _save_without_storage(self) -> None:
         """Let what runs save and end; whoever goes on finds it without a worker."""
+        runs = list(self._running.values())
+        self._end_runs(lambda: any(running.goes_on for running in runs))
+        self._running.clear()
+
+    def _end_runs(self, any_left: Callable[[], bool]) -> None:
+        """Let all runs save and end; kill them if a signal asks again meanwhile."""
+        first, asked_at = self._asked, time.monotonic()
         for running in self._running.values():
             running.break_off()
-            running.wait()
-        self._running.clear()
+        self._asked = None
+        try:
+            while any_left():
+                if self._asked and time.monotonic() - asked_at > _SECONDS_OF_PATIENCE:
+                    for running in self._running.values():
+                        running.kill()
+                time.sleep(_BETWEEN_LOOKS)
+        finally:
+            self._asked = first
 
     @contextmanager
     def _listening(self) -> Iterator[None]:

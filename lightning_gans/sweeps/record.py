@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,9 @@ def write_record(folder: Path, sweep: Sweep, trials: list[dict[str, Any]]) -> No
         "command": sweep.command,
         "trials": [finite(trial) for trial in trials],
     }
-    partial = folder / f".sweep.json.{os.getpid()}"
+    partial = (
+        folder / f".sweep.json.{secrets.token_hex(4)}"
+    )  # several workers write, on several machines
     partial.write_text(json.dumps(content, indent=1, default=str) + "\n")
     os.replace(partial, folder / "sweep.json")
 

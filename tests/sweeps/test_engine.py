@@ -165,6 +165,7 @@ def engine(written, tmp_path):
 
 def test_the_score_is_the_mean_over_seeds(engine):
     work, folder = engine([8, 16], [[[3, 1], [2, 2]], [[5, 4], [0.5, 9]]], seeds=2)
+    (folder / "trial_0/version_0_old").mkdir()  # a user's own
     first, second = work.work()
     assert (first["value"], first["values"]) == (1.5, [1.0, 2.0])
     assert first["spread"] == pytest.approx(0.5**0.5) and first["samples_seen"] == 12

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -18,9 +19,12 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from lightning_gans.errors import InputError
+from lightning_gans.sweeps import scores
 from lightning_gans.sweeps import storage as storages
 from lightning_gans.sweeps.queue import Queue, counts, deciding
 from lightning_gans.sweeps.schema import read_sweep
+from lightning_gans.sweeps.scores import Watched
+from lightning_gans.sweeps.stopping import Bands
 from lightning_gans.sweeps.storage import begin, begun, open_storage, without_password
 from lightning_gans.sweeps.trial import Plan, Running
 from lightning_gans.sweeps.workers import Worker, locked
@@ -32,6 +36,7 @@ POSTGRES = next((Path(p).resolve().parent for p in PROGRAMS if p), None)
 WORKER = """
 import sys, time
 from pathlib import Path
+from types import SimpleNamespace
 from optuna.trial import TrialState
 from lightning_gans.sweeps.queue import Queue
 from lightning_gans.sweeps.schema import read_sweep
@@ -164,9 +169,9 @@ def opened(folder, opening):
     """A queue of four trials in a journal, and what makes another worker's."""
     sweep, workers = read_sweep(str(folder / "sweep.yaml")), []
 
-    def another(total=4, url=None):
+    def another(total=4, url=None, name="few"):
         storage = opening(url, folder)
-        study = begin(storage, "few", "minimize", {"a": 1}, resume=True)
+        study = begin(storage, name, "minimize", {"a": 1}, resume=True)
         workers.append(Worker(folder / "workers"))
         return Queue(sweep, study, storage, workers[-1], total, 0)
 
@@ -184,6 +189,24 @@ def test_what_was_broken_off_is_run_again_as_it_was(opened):
     again = [opened().pop() for _ in range(4)][-1]
     assert again.user_attrs["index"] == 0 and opened().parameters(again) == values
     assert queue.pop() is None
+
+
+def test_what_was_broken_off_amid_its_draws_is_drawn_as_it_would_have_been(opened, folder):
+    sweep = yaml.safe_load((folder / "sweep.yaml").read_text())
+    sweep["parameters"]["y"] = {"min": 0.0, "max": 1.0}
+    (folder / "sweep.yaml").write_text(yaml.safe_dump(sweep))
+    drawn = []
+    for whole in (False, True):
+        queue = opened(total=1, name=f"whole {whole}")
+        queue.sweep = read_sweep(str(folder / "sweep.yaml"))
+        trial = queue.pop()
+        if not whole:
+            queue.sweep.laws["x"].suggest(trial)
+            queue.end(trial, TrialState.FAIL, {})
+            queue.fill()
+            trial = queue.pop()
+        drawn.append(queue.parameters(trial))
+    assert drawn[0] == drawn[1] and drawn[0]["x"] != drawn[0]["y"]
 
 
 def test_what_failed_is_not_run_again(opened):
@@ -279,7 +302,8 @@ def test_a_run_waits_while_an_earlier_attempt_still_writes_it(opened, folder, mo
             assert b"TQDM_DISABLE=1" in environment and b"WANDB_RUN_ID" not in environment
     finally:
         running.kill()
-        running.wait()
+        while running.goes_on:
+            time.sleep(0.01)
 
 
 def test_a_trial_that_is_taken_for_dead_lets_go(opened, folder):
@@ -298,6 +322,35 @@ def test_a_trial_that_is_taken_for_dead_lets_go(opened, folder):
     queue.end(trial, end.state, end.result)
     other.fill()
     assert [queue.pop().user_attrs["index"] for _ in range(4)] == [1, 2, 3, 0]
+
+
+def test_an_attempt_that_was_broken_off_is_no_rival_until_it_is_run_again(opened):
+    queue, rule = opened(total=2), Bands({"min_iter": 1, "eta": 3})
+
+    def stopped():
+        return rule.prune(queue.study, queue.study.trials[1])
+
+    first, second = queue.pop(), queue.pop()
+    first.report(1.0, 1)
+    second.report(2.0, 1)
+    assert stopped()
+    queue.end(first, TrialState.FAIL, {})
+    queue.fill()
+    assert not stopped()
+    queue.pop().report(1.0, 1)
+    assert stopped()
+
+
+def test_a_run_is_not_read_again_at_once(tmp_path, monkeypatch):
+    now = [100.0, 100.0, 100.4, 101.5, 108.3, 108.5]
+    monkeypatch.setattr(scores, "time", SimpleNamespace(monotonic=lambda: now.pop(0)))
+    watched = Watched(tmp_path, "loss", "minimize", "best")
+    assert watched.due
+    watched.look()  # takes 0.4 s: 20 times that is 8 s
+    assert not watched.due and not watched.due and watched.due
+    now[:] = [111.0, 111.0, 111.9, 112.1]
+    watched.look()  # takes no time: a second
+    assert not watched.due and watched.due
 
 
 def test_a_machine_whose_name_has_changed_goes_on_at_once(opened):
@@ -345,6 +398,10 @@ def test_a_sweep_is_not_gone_on_with_unasked_or_otherwise(folder):
     [
         ("postgresql://me:secret@127.0.0.1:1/x", r"postgresql://me:\*\*\*@127.0.0.1:1/x cannot be"),
         ("no address, secret@x", "is no address of a database"),
+        ("postgresql://me:x@secret@127.0.0.1:1/x", r"me:\*\*\*@127.0.0.1:1/x: an @ in its"),
+        ("postgresql://me:a/secret@127.0.0.1:1/x", r"//me:\*\*\*@127.0.0.1:1/x cannot be"),
+        ("postgresql://127.0.0.1:1/x?user=me&password=secret", r"me&password=\*\*\* cannot be"),
+        ("postgresql://me:secret@host:abc/y", "is no address of a database"),
         ("mysql://me:secret@127.0.0.1:1/x", "needs a driver"),
     ],
 )
