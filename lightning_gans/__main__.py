@@ -32,7 +32,9 @@ def main(args: list[str] | None = None) -> int:
     from lightning_gans.errors import InputError, Interrupted
 
     try:
-        return _dispatch(args)
+        code = _dispatch(args)
+        sys.stdout.flush()
+        return code
     except (InputError, Interrupted) as error:
         if os.environ.get("LIGHTNING_GANS_DEBUG"):
             raise
@@ -47,6 +49,9 @@ def main(args: list[str] | None = None) -> int:
         prefix = "error: " if isinstance(error, InputError) else "\n"
         print(f"{prefix}{error}", file=sys.stderr)
         return getattr(error, "code", 2)
+    except BrokenPipeError:  # `lightning list | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("\nstopped before training began; nothing to save", file=sys.stderr)
     return 2

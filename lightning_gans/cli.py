@@ -22,7 +22,7 @@ import lightning_gans.schedules  # noqa: F401
 from lightning_gans.arguments import config_files, precision_of, refuse_automatic, with_configs
 from lightning_gans.data import Data
 from lightning_gans.errors import InputError
-from lightning_gans.messages import Parser, cause_of, quieten
+from lightning_gans.messages import Parser, cause_of, quieten, usage
 from lightning_gans.models import Model
 from lightning_gans.paths import CONFIGS
 from lightning_gans.resuming import check_origin, checkpoint_meant, spelled_out
@@ -57,7 +57,7 @@ class CLI(LightningCLI):
                 self._only: {
                     "parser_mode": "omegaconf+",
                     "prog": f"lightning {self._only}",
-                    "usage": f"lightning {self._only} --config FILE [--config FILE] [--key=value]",
+                    "usage": usage(self._only),
                     "default_config_files": [str(CONFIGS / "defaults.yaml")],
                 },
             },

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from lightning_gans.errors import InputError, meant
 from lightning_gans.hints import meant_class, meant_import, meant_key, meant_option, place_of
 
-__all__ = ["Parser", "cause_of", "quieten"]
+__all__ = ["Parser", "cause_of", "quieten", "usage"]
 
 _NEEDLESS_WARNINGS = (
     # Ours do resume: the order of the batches is a function of the seed and the epoch.
@@ -40,6 +40,8 @@ _NOISE = (
 )
 
 _WRONG_OPTION = re.compile(r"unrecognized arguments: --([\w.]+)|Option '([\w.]+)' is not accepted")
+_LOOSE_FILE = re.compile(r"unrecognized arguments: ([^\s-]\S*\.ya?ml)")
+_NO_CHECKPOINT = "argument --ckpt_path: expected one argument"
 _WRONG_CLASS = re.compile(r"import path string: ([\w.]+)")
 _WRONG_IMPORT = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'")
 _CHOICES = re.compile(r"Literal\[([^\]]*)\]")
@@ -72,12 +74,23 @@ class Parser(LightningArgumentParser):
         sys.exit(2)
 
 
+def usage(command: str) -> str:
+    """How ``command`` is typed, also what jsonargparse does not know: ``--resume``, ``--force``."""
+    if command == "fit":
+        return "lightning fit --config FILE [--config FILE] [--key=value] [--resume auto] [--force]"
+    return f"lightning {command} --ckpt_path CKPT [--key=value]"
+
+
 def explain(message: str, parser: LightningArgumentParser) -> str:
     """``message`` of jsonargparse without its noise, and what may have been meant."""
     if "arguments are required" in message and "model" in message:
         return (
             "a model and data are needed, e.g. --config configs/dcgan.yaml (see `lightning list`)"
         )
+    if _NO_CHECKPOINT in message:
+        return "--resume (or --ckpt_path) needs auto, last or the path of a checkpoint"
+    if loose := _LOOSE_FILE.search(message):
+        return f"{loose[1]} stands alone; did you mean --config {loose[1]}?"
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
     lines = [line for line in lines if line and not any(word in line for word in _NOISE)]
     lines = [line for i, line in enumerate(lines) if not any(line in said for said in lines[:i])]

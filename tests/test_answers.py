@@ -18,6 +18,11 @@ DISCRIMINATOR = "--model.init_args.discriminator"
 TYPED = {
     "nothing but fit": (["fit"], "--config configs/dcgan.yaml"),
     "unknown command": (["fti"], "did you mean 'fit'?"),
+    "a config without its option": (
+        ["fit", "configs/ring.yaml"],
+        "configs/ring.yaml stands alone; did you mean --config configs/ring.yaml?",
+    ),
+    "resuming from nowhere": ([*FIT, "--resume"], "--resume (or --ckpt_path) needs auto, last or"),
     "unknown key of the trainer": ([*FIT, "--trainer.max_epocs=3"], "'--trainer.max_epochs'?"),
     "unknown key of a class": (
         [*FIT, f"{GENERATOR}.init_args.latent_dmi=3"],

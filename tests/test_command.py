@@ -461,6 +461,15 @@ def test_help_and_version_need_no_torch():
         assert expected in done.stdout
 
 
+def test_a_reader_that_has_read_enough_ends_a_list_in_silence():
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "lightning_gans", "list"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_module_and_both_scripts_are_the_same_command():
     scripts = Path(sys.executable).parent
     for command in (

@@ -146,7 +146,7 @@ def test_other_extractors_are_asked_for(lightning, tmp_path):
         (["--quality.extractor=resnet18", "--quality.weights=no.pth"], "no.pth cannot be read"),
         (["--quality.weights=no.pth"], "whose weights are no.pth"),
         (["--quality.metrics=[fid]"], "quality.metrics"),
-        (["--checkpoints.best=fidd"], "checkpoints.best is 'fidd'; it must be a loss, or begin"),
+        (["--checkpoints.best=fidd"], "checkpoints.best is 'fidd'; it must begin with one of"),
     ],
 )
 def test_bad_options_get_one_message(lightning, options, message):
@@ -252,7 +252,7 @@ def test_a_metric_that_is_not_there_is_told(lightning):
         ("fd_digits", 3.0, 4.0),
         ("kid", -0.1, 0.0),
         ("is", 9.0, 8.0),
-        ("val/generator_loss", 0.1, 0.2),
+        ("val/encoder_loss", 0.1, 0.2),
         ("quality/x/precision", 0.9, 0.8),
         ("density", 1.1, 1.5),
         ("c_t", -1.0, -9.0),

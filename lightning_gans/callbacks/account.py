@@ -1,5 +1,6 @@
 """What a run tells of itself: how it was started and how it ended, its times, its warnings."""
 
+import os
 import sys
 import warnings
 from typing import Any
@@ -9,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning_gans import __version__
 from lightning_gans.callbacks.logger import RunLogger, run_folder
 from lightning_gans.errors import Diverged, Interrupted
-from lightning_gans.runs import Records, Sittings
+from lightning_gans.runs import Records, Sittings, masked
 
 __all__ = ["Account"]
 
@@ -17,7 +18,7 @@ __all__ = ["Account"]
 class Account(Callback):
     """Writes run.json and warnings.jsonl into the run folder, and starts the clock of times.tsv.
 
-    Warnings are shown as before; each is kept once, with the samples seen.
+    Warnings are shown as before; each is kept once, without secrets, with the samples seen.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,7 @@ class Account(Callback):
         if not trainer.is_global_zero or self._show_before is not None:
             return
         self._show_before, self._clock, self._records = warnings.showwarning, pl_module, None
+        self._process = os.getpid()
         warnings.showwarning = self._on_warning
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -78,11 +80,19 @@ class Account(Callback):
 
     def _on_warning(self, message: Warning | str, *args: Any, **more: Any) -> None:
         self._show_before(message, *args, **more)
+        # Processes that load data inherit this; each would keep what it warns of by itself.
+        if os.getpid() != self._process:
+            return
         if self._records is None:
             self._told.append(str(message))
         else:
             self._keep(str(message))
 
     def _keep(self, message: str) -> None:
-        if message not in {row["message"] for row in self._records.rows}:
+        message = masked(message)
+        if message in {row.get("message") for row in self._records.rows}:
+            return
+        try:
             self._records.append({"samples_seen": self._clock.samples_seen, "message": message})
+        except OSError:  # a full disk: whoever warns must not fail for it
+            pass

@@ -31,9 +31,7 @@ class Best:
         self._badness = badness(metric)
         if self._badness is None:
             known = ", ".join(KNOWN_GOALS)
-            raise InputError(
-                f"checkpoints.best is {metric!r}; it must be a loss, or begin with one of {known}"
-            )
+            raise InputError(f"checkpoints.best is {metric!r}; it must begin with one of {known}")
         self._column: str | None = None
         self._value: float | None = None
         self._seen = 0

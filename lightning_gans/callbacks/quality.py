@@ -149,7 +149,8 @@ class QualityMetrics(Evaluations):
         if trainer.is_global_zero:
             print(table(measured))
             for quality in self._qualities:
-                print(f"{quality.protocol}, floors {quality.real.floors}, seed {self.seed}")
+                floors = ", ".join(f"{k} {v:.4g}" for k, v in quality.real.floors.items())
+                print(f"{quality.protocol}; real against real: {floors}; seed {self.seed}")
 
     def _protocols(self) -> dict[str, dict[str, Any]]:
         """What numbers of each extractor hold for."""

@@ -1,6 +1,7 @@
 """``lightning dashboard``: its options, and what they cannot be."""
 
 import argparse
+import re
 import secrets
 import socket
 import sys
@@ -33,15 +34,35 @@ def _options(args: list[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("folder", nargs="?", default="runs", help="of all runs (default: runs)")
     add("--port", type=int, default=8090, help="default: 8090")
-    add("--host", default="127.0.0.1", help="another one than this machine needs a token")
+    add(
+        "--host",
+        default="127.0.0.1",
+        help="whom it answers: who is logged in on this machine; others need a token",
+    )
     add("--token", help="what who opens the page must know; made up where one is needed")
     add("--export", metavar="FILE.html", help="write the page as one file instead, and end")
     add("--runs", nargs="+", default=[], metavar="RUN", help="to export: ring, dcgan/version_3, …")
-    add("--newest", type=int, default=_NEWEST, help=f"runs to export (default: {_NEWEST})")
+    add("--newest", type=int, help=f"runs to export (default: {_NEWEST})")
     return parser.parse_args(args)
 
 
+def _check(options: argparse.Namespace) -> None:
+    """Raise InputError for options that cannot be meant."""
+    if options.token is not None and not re.fullmatch(r"[\w-]{8,}", options.token, re.ASCII):
+        raise InputError("--token must have at least 8 characters, each a letter, digit, _ or -")
+    if options.newest is not None and options.newest < 1:
+        raise InputError(f"--newest {options.newest} exports nothing; it must be at least 1")
+    if options.export is None:
+        for name in ("runs", "newest"):
+            if getattr(options, name):
+                raise InputError(f"--{name} chooses what to export; it takes --export FILE.html")
+    elif not options.export or Path(options.export).is_dir():
+        raise InputError(f"--export {options.export!r} is no file's name; it takes FILE.html")
+
+
 def _folder(name: str) -> Path:
+    if not name:
+        raise InputError("the folder's name is empty; give that of all runs, usually runs/")
     folder = Path(name)
     if not folder.is_dir():
         told = "is a file" if folder.exists() else "does not exist"
@@ -87,6 +108,7 @@ def run(args: list[str]) -> None:
         InputError: What the user gave cannot be used.
     """
     options = _options(args)
+    _check(options)
     root = _folder(options.folder)
     there = next(find_runs(root), None) is not None
     if not there and any(root.iterdir()) and not (root / "sweeps").is_dir():
@@ -95,11 +117,12 @@ def run(args: list[str]) -> None:
             "lightning dashboard takes the folder of all runs, usually runs/"
         )
     watch = Watch(root)
-    if options.export:
+    if options.export is not None:
         from lightning_gans.dashboard.export import chosen, export
 
         watch.look()
-        runs, path = chosen(watch, options.runs, options.newest), Path(options.export)
+        runs = chosen(watch, options.runs, options.newest or _NEWEST)
+        path = Path(options.export)
         size = export(watch, runs, path)
         left = len(watch.newest()) - len(runs)
         more = f" ({left} others left out; --runs and --newest choose)" if left else ""
@@ -112,8 +135,6 @@ def _serve(watch: Watch, options: argparse.Namespace) -> None:
     token = options.token
     if token is None and not is_loopback(options.host):
         token = secrets.token_urlsafe(24)
-    elif token is not None and len(token) < 8:
-        raise InputError("--token must have at least 8 characters")
     listening = _listen(options.host, options.port)
     port = listening.getsockname()[1]
     # The runs are read while the server is loaded; the first request waits for them.

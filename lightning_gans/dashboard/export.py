@@ -4,19 +4,18 @@ import base64
 import gzip
 import html
 import io
-import json
-import os
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from lightning_gans.dashboard.assets import PAGE, import_map, index, plotly
-from lightning_gans.dashboard.guard import inside
+from lightning_gans.dashboard.guard import given_out
 from lightning_gans.dashboard.server import answer
-from lightning_gans.dashboard.summary import curves
 from lightning_gans.dashboard.sweeps import sweeps
 from lightning_gans.dashboard.watch import Watch
 from lightning_gans.errors import InputError
+from lightning_gans.runs import to_json
+from lightning_gans.runs.files import write_whole
 
 __all__ = ["chosen", "export"]
 
@@ -34,7 +33,8 @@ def chosen(watch: Watch, wanted: list[str], most: int) -> list[str]:
 
     Args:
         watch: Knows the runs.
-        wanted: Runs, experiments, or patterns such as ring/*; none means the newest.
+        wanted: Runs, experiments, or patterns such as ring/*; none means the newest. They are
+            called as on the page, or by their paths from here.
         most: At most so many of the newest.
 
     Raises:
@@ -42,16 +42,17 @@ def chosen(watch: Watch, wanted: list[str], most: int) -> list[str]:
     """
     known = watch.newest()
     for name in wanted:
-        if not any(_is_meant(run, name) for run in known):
+        if not any(_is_meant(run, name, watch.root) for run in known):
             raise InputError(f"--runs {name}: there is no such run or experiment in {watch.root}")
     if not wanted:
         return known[:most]
-    return [run for run in known if any(_is_meant(run, name) for name in wanted)]
+    return [run for run in known if any(_is_meant(run, name, watch.root) for name in wanted)]
 
 
-def _is_meant(run: str, name: str) -> bool:
-    name = name.rstrip("/")
-    return run == name or run.startswith(f"{name}/") or fnmatch(run, name)
+def _is_meant(run: str, name: str, root: Path) -> bool:
+    path, name = (root / run).resolve(), name.rstrip("/")
+    by_path = name and path.is_relative_to(Path(name).resolve())
+    return by_path or run == name or run.startswith(f"{name}/") or fnmatch(run, name)
 
 
 def export(watch: Watch, runs: list[str], path: Path) -> int:
@@ -62,19 +63,21 @@ def export(watch: Watch, runs: list[str], path: Path) -> int:
     Raises:
         InputError: The file cannot be written.
     """
-    told = watch.told()
-    told["runs"] = [run for run in told["runs"] if run["id"] in set(runs)]
-    answers: dict[str, Any] = {"runs": told}
+    # Nothing of the other runs: not even a setting or a metric that only they have.
+    answers: dict[str, Any] = {"runs": watch.told_of(runs)}
     files: dict[str, str] = {}
     for run in runs:
         about = answer(watch, f"run/{run}")[1]()
-        about["pictures"] = {kind: _few(each) for kind, each in about["pictures"].items()}
-        about["files"] = []
-        for picture in (picture for kind in about["pictures"].values() for picture in kind):
-            if file := inside(watch.root, picture["file"]):
-                files[picture["file"]] = _data(file)
         answers[f"run/{run}"] = about
-        answers[f"curves/{run}"] = curves(watch.run(run), _POINTS)
+        answers[f"curves/{run}"] = answer(watch, f"curves/{run}", _POINTS)[1]()
+        if about is None:
+            continue
+        about["files"] = []
+        for kind, pictures in about["pictures"].items():
+            few = {picture["file"]: picture for picture in _few(pictures)}
+            held = {file: data for file in few if (data := _data(watch.root, file))}
+            about["pictures"][kind] = [few[file] for file in held]
+            files |= held
     shown = [
         s for s in sweeps(watch.root) if any(r.startswith(f"sweeps/{s['name']}/") for r in runs)
     ]
@@ -83,7 +86,7 @@ def export(watch: Watch, runs: list[str], path: Path) -> int:
         for question in (f"sweep/{each['name']}", f"importance/{each['name']}"):
             answers[question] = answer(watch, question)[1]()
     # Nothing that a run says may end the script element that it lies in, or begin another.
-    data = json.dumps({"answers": answers, "files": files}, separators=(",", ":"))
+    data = to_json({"answers": answers, "files": files}, separators=(",", ":"))
     data = data.replace("<", "\\u003c")
     library = base64.b64encode(gzip.compress(plotly().read_bytes(), mtime=0)).decode()
     scripts = (
@@ -92,10 +95,8 @@ def export(watch: Watch, runs: list[str], path: Path) -> int:
     )
     style = f"{_POLICY}\n<style>{(PAGE / 'style.css').read_text()}</style>"
     text = index(style, scripts, import_map(True), html.escape(watch.root.name))
-    partial = path.with_name(f".{path.name}.tmp")
     try:
-        partial.write_text(text)
-        os.replace(partial, path)
+        write_whole(path, text)
     except OSError as error:
         raise InputError(f"--export {path} cannot be written ({error.strerror})") from error
     return path.stat().st_size
@@ -115,13 +116,21 @@ def _few(pictures: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return untimed + timed
 
 
-def _data(file: Path) -> str:
-    """A picture as an address that holds it: as WebP, a third as large, unless that is no gain."""
+def _data(root: Path, name: str) -> str | None:
+    """A picture as an address that holds it: as WebP, a third as large, unless that is no gain.
+
+    None of one that is gone meanwhile, or half written.
+    """
     from PIL import Image
 
-    kind, content = "png", file.read_bytes()
-    with Image.open(io.BytesIO(content)) as picture:
-        picture.convert("RGB").save(packed := io.BytesIO(), "WEBP", quality=80, method=2)
+    if (file := given_out(root, name)) is None:
+        return None
+    try:
+        kind, content = "png", file.read_bytes()
+        with Image.open(io.BytesIO(content)) as picture:
+            picture.convert("RGB").save(packed := io.BytesIO(), "WEBP", quality=80, method=2)
+    except Exception:  # a damaged file fails wherever its bytes are first used
+        return None
     if len(packed.getvalue()) < len(content):
         kind, content = "webp", packed.getvalue()
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,20 +1,23 @@
-"""Who is answered: this machine alone, or who has the token; and which files are given out."""
+"""Who is answered: this machine's users, or who has the token; and which files are given out."""
 
 import base64
 import hashlib
 import ipaddress
 import secrets
 import socket
-from http.cookies import SimpleCookie
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Guard", "inside", "is_loopback", "policy"]
+from lightning_gans.dashboard.evaluated import EVALUATIONS
+from lightning_gans.runs.files import inside
 
-_SUFFIXES = (".png", ".gif", ".csv", ".jsonl")
+__all__ = ["Guard", "given_out", "is_loopback", "policy"]
+
+_PICTURES = (".png", ".gif")
+_TABLES = ("metrics.csv", *(f"{kind}.jsonl" for kind in EVALUATIONS))
 
 
 def is_loopback(host: str) -> bool:
@@ -25,25 +28,25 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def inside(root: Path, name: str) -> Path | None:
+def given_out(root: Path, name: str) -> Path | None:
     """The file ``name`` below ``root`` that may be given out, None if it may not.
 
-    Only pictures and tables are; links are followed before it is asked where the file lies.
+    Only pictures, and tables of numbers, are; wherever a link leads, it must be to one of them.
 
     Args:
         root: The folder of all runs, resolved.
         name: Relative to it, as it came with a request.
     """
-    if "\0" in name or "\\" in name or not name.endswith(_SUFFIXES):
+    if "\\" in name or not _is_given_out(name.rpartition("/")[2]):
         return None
-    if any(part in ("", ".", "..") or part.startswith(".") for part in name.split("/")):
+    if any(part == "" or part.startswith(".") for part in name.split("/")):
         return None
-    try:
-        path = (root / name).resolve(strict=True)
-    except (OSError, RuntimeError):  # missing, too long, links in a circle
-        return None
-    known = path.is_relative_to(root) and path.name.endswith(_SUFFIXES) and path.is_file()
-    return path if known else None
+    path = inside(root, name)
+    return path if path and _is_given_out(path.name) else None
+
+
+def _is_given_out(file: str) -> bool:
+    return file.endswith(_PICTURES) or file in _TABLES
 
 
 def policy(*inline: str) -> str:
@@ -113,8 +116,9 @@ class Guard:
             answer = RedirectResponse(scope["path"] + (f"?{rest}" if rest else ""), 303)
             answer.set_cookie(self._cookie, self._token, httponly=True, samesite="lax")
             return answer
-        cookies = SimpleCookie(headers.get("cookie", ""))
-        if self._cookie in cookies and self._is_token(cookies[self._cookie].value):
+        # By hand: http.cookies gives up at another program's that is not as it should be.
+        cookies = (part.strip().partition("=") for part in headers.get("cookie", "").split(";"))
+        if any(name == self._cookie and self._is_token(value) for name, _, value in cookies):
             return None
         told = "the dashboard needs its token: open the address that it printed when it started"
         return PlainTextResponse(told, 401)

@@ -1,8 +1,8 @@
 """The dashboard's web server: a page, a few questions about runs, and their pictures."""
 
 import html
-import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from lightning_gans.dashboard.assets import MODULES, PAGE, START, import_map, index, plotly
-from lightning_gans.dashboard.guard import Guard, inside, policy
-from lightning_gans.dashboard.summary import curves, details
+from lightning_gans.dashboard.guard import Guard, given_out, policy
+from lightning_gans.dashboard.summary import POINTS, curves, details
 from lightning_gans.dashboard.sweeps import complete, importance, sweep, sweeps
 from lightning_gans.dashboard.watch import Watch
+from lightning_gans.runs import to_json
 
 __all__ = ["answer", "application"]
 
@@ -26,20 +27,23 @@ _TYPES = {".js": "text/javascript", ".css": "text/css"}
 _EMPTY_ICON = "<link rel='icon' href='data:,'>"
 
 
-def answer(watch: Watch, question: str) -> tuple[str, Callable[[], Any]] | None:
+def answer(
+    watch: Watch, question: str, points: int = POINTS
+) -> tuple[str, Callable[[], Any]] | None:
     """What is known, and a mark that changes with it; None for what is not known.
 
     Args:
         watch: Knows the runs.
         question: ``runs``, ``curves/<run>``, ``run/<run>``, ``sweeps``, ``sweep/<name>`` or
             ``importance/<name>``.
+        points: Most values of a curve.
     """
     kind, _, name = question.partition("/")
     if kind in ("curves", "run"):
         if (run := watch.run(name)) is None:
             return None
-        tell = curves if kind == "curves" else lambda run: details(run, name)
-        return watch.changed(name), lambda: tell(run)
+        tell = partial(curves, points=points) if kind == "curves" else partial(details, name=name)
+        return watch.changed(name), lambda: _if_readable(tell, run)
     if kind == "sweeps" and not name:
         found = sweeps(watch.root)
         return _mark(found), lambda: found
@@ -53,8 +57,19 @@ def answer(watch: Watch, question: str) -> tuple[str, Callable[[], Any]] | None:
     return None
 
 
+def _if_readable(tell: Callable[[Path], Any], run: Path) -> Any:
+    """What there is to tell of a run; None where its files are odd, as its line in the table says.
+
+    Whatever is wrong with one run's files, the others are shown.
+    """
+    try:
+        return tell(run)
+    except Exception:
+        return None
+
+
 def _mark(content: Any) -> str:
-    return f"{hash(json.dumps(content, sort_keys=True)):x}"
+    return f"{hash(to_json(content, sort_keys=True)):x}"
 
 
 def application(watch: Watch, host: str, port: int, token: str | None) -> Starlette:
@@ -65,7 +80,7 @@ def application(watch: Watch, host: str, port: int, token: str | None) -> Starle
         headers = {"ETag": f'"{mark}"', "Cache-Control": "no-cache"}
         if request.headers.get("if-none-match", "").removeprefix("W/") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
-        text = json.dumps(tell(), separators=(",", ":"))
+        text = to_json(tell(), separators=(",", ":"))
         return Response(text, media_type="application/json", headers=headers)
 
     async def runs(request: Request) -> Response:
@@ -94,7 +109,7 @@ def application(watch: Watch, host: str, port: int, token: str | None) -> Starle
         return FileResponse(plotly(), media_type="text/javascript", headers=headers)
 
     def picture(request: Request) -> Response:
-        if (path := inside(root, request.path_params["name"])) is None:
+        if (path := given_out(root, request.path_params["name"])) is None:
             return PlainTextResponse("there is no such file, or it is not given out", 404)
         return FileResponse(path, headers={"Cache-Control": "no-cache"})
 

@@ -2,7 +2,6 @@
 
 import bisect
 import hashlib
-import json
 import re
 import shlex
 import time
@@ -11,22 +10,29 @@ from typing import Any
 
 import yaml
 
-from lightning_gans.runs import goal
+from lightning_gans.dashboard.evaluated import EVALUATIONS, ideals, numbers
+from lightning_gans.dashboard.thinning import thin
+from lightning_gans.runs import goal, masked, to_json
+from lightning_gans.runs.files import inside
 from lightning_gans.runs.reading import (
+    Series,
     Signature,
-    read_json,
+    longest_gap,
     read_records,
     read_seconds,
     read_series,
+    read_sittings,
     seconds_of,
     status_of,
 )
 from lightning_gans.runs.settings import read_config, read_settings
 
-__all__ = ["curves", "details", "summary"]
+__all__ = ["POINTS", "curves", "details", "summary", "unreadable"]
 
-_POINTS = 1000
-_EVALUATIONS = ("modes", "quality", "reconstructions")
+POINTS = 1000
+"""Most values of a curve."""
+
+_REASON = 300
 _SEEN = re.compile(r"(?:^|_)samples_(\d+)\.png$")
 
 
@@ -42,60 +48,77 @@ def summary(run: Path, sign: Signature) -> dict[str, Any]:
         each with its last and its best value and the samples seen at the latter (None where it is
         not known which values are good); ``group``, the same for runs that differ in seeds alone.
     """
-    series, seconds = read_series(run), read_seconds(run)
-    sittings = read_json(run / "run.json").get("sittings", [])
-    times = list(seconds.values())
-    gap = max((b - a for a, b in zip(times, times[1:], strict=False)), default=0.0)
-    status = status_of(sign, sittings, time.time(), gap)
+    series, seconds, sittings = read_series(run), read_seconds(run), read_sittings(run)
+    status = status_of(sign, sittings, time.time(), longest_gap(seconds))
     written = sign.get("config.yaml", (0, 0))[0] / 1e9
-    started = seconds_of(sittings[0]["started"]) if sittings else written or status.touched
+    noted = seconds_of(sittings[0].get("started")) if sittings else 0.0
     config = read_settings(run)
     return {
         "status": status.name,
         "why": status.why,
-        "started": started,
+        "until": status.until,
+        "started": noted or written or status.touched,
         "touched": status.touched,
-        "seconds": times[-1] if times else None,
+        "seconds": max(seconds.values(), default=None),
         "samples": series.samples[-1] if series.samples else 0,
         "batches": series.steps[-1] + 1 if series.steps else 0,
-        "warnings": len(read_records(run / "warnings.jsonl")),
+        "warnings": len(read_records(run, "warnings.jsonl")),
         "config": config,
-        "group": _group(config),
+        "group": _group(run, config),
         "metrics": {
-            name: _last_and_best(name, values, rows, series.samples)
-            for name, (rows, values) in series.columns.items()
-            if name != "epoch"
+            name: _last_and_best(name, series) for name in series.columns if name != "epoch"
         },
     }
 
 
-def _group(config: dict[str, Any]) -> str:
-    """The same for runs whose settings differ in nothing but seeds and where they are kept."""
+def unreadable(run: Path, sign: Signature, why: Exception) -> dict[str, Any]:
+    """The same of a run of which nothing can be told, but why that is."""
+    touched = max((when for when, _ in sign.values()), default=0) / 1e9
+    return {
+        "status": "unreadable",
+        "why": masked(f"{type(why).__name__}: {why}".split("\n")[0])[:_REASON],
+        "until": None,
+        "started": touched,
+        "touched": touched,
+        "seconds": None,
+        "samples": 0,
+        "batches": 0,
+        "warnings": 0,
+        "config": {},
+        "group": _group(run, {}),
+        "metrics": {},
+    }
+
+
+def _group(run: Path, config: dict[str, Any]) -> str:
+    """The same for runs whose settings differ in nothing but seeds and where they are kept.
+
+    A run without settings is a group of its own.
+    """
     own = {
         key: value
         for key, value in config.items()
         if key.rsplit(".", 1)[-1] not in ("seed", "seed_everything", "ckpt_path")
         and not key.startswith("run.")
     }
-    text = json.dumps(own, sort_keys=True, default=str)
+    text = to_json(own, sort_keys=True) if own else str(run)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def _last_and_best(
-    name: str, values: list[float], rows: list[int], samples: list[int]
-) -> tuple[float, float | None, int | None]:
-    aim = goal(name)
+def _last_and_best(name: str, series: Series) -> tuple[float | None, float | None, int | None]:
+    rows, values = series.columns[name]
+    aim, last = goal(name), None if name in series.broken else values[-1]
     if aim is None:
-        return values[-1], None, None
+        return last, None, None
     if isinstance(aim, str):
         best = min(values) if aim == "minimize" else max(values)
     else:
         best = min(values, key=lambda value: abs(value - aim))
-    return values[-1], best, samples[rows[values.index(best)]]
+    return last, best, series.samples[rows[values.index(best)]]
 
 
-def curves(run: Path, points: int = _POINTS) -> dict[str, Any]:
-    """All columns of metrics.csv; of long ones the least and greatest value of each stretch.
+def curves(run: Path, points: int = POINTS) -> dict[str, Any]:
+    """All columns of metrics.csv; of long ones the extremes and the mean of each stretch.
 
     Args:
         run: The run folder.
@@ -103,52 +126,25 @@ def curves(run: Path, points: int = _POINTS) -> dict[str, Any]:
 
     Returns:
         ``samples`` and ``seconds`` of each row that is used, and ``columns``: of each the rows
-        ``at`` which it has the values ``y``.
+        ``at`` which it has the values ``y``, and maybe their ``means``, see `thin`.
     """
     series, by_step = read_series(run), read_seconds(run)
     thinned = {
-        name: _thin(rows, values, points)
+        name: thin(rows, values, points)
         for name, (rows, values) in series.columns.items()
         if name != "epoch"
     }
-    used = sorted({row for rows, _ in thinned.values() for row in rows})
+    parts = [*thinned.values(), *(each["means"] for each in thinned.values() if "means" in each)]
+    used = sorted({row for part in parts for row in part["at"]})
     place = {row: i for i, row in enumerate(used)}
+    for part in parts:
+        part["at"] = [place[row] for row in part["at"]]
     return {
         "samples": [series.samples[row] for row in used],
         "seconds": [by_step.get(series.steps[row]) for row in used],
-        "columns": {
-            name: {"at": [place[row] for row in rows], "y": values}
-            for name, (rows, values) in thinned.items()
-        },
-        "ideals": _ideals(run, series.columns),
+        "columns": thinned,
+        "ideals": ideals(run, series.columns),
     }
-
-
-def _thin(rows: list[int], values: list[float], points: int) -> tuple[list[int], list[float]]:
-    """First, last, and of each of points / 2 stretches the least and the greatest value."""
-    n = len(values)
-    if n <= points:
-        return rows, values
-    kept = {0, n - 1}
-    stretches = max(1, points // 2 - 1)
-    for i in range(stretches):
-        stretch = range(i * n // stretches, (i + 1) * n // stretches)
-        kept |= {min(stretch, key=values.__getitem__), max(stretch, key=values.__getitem__)}
-    return [rows[i] for i in sorted(kept)], [values[i] for i in sorted(kept)]
-
-
-def _ideals(run: Path, columns: dict[str, Any]) -> dict[str, float]:
-    """What a perfect sampler gets, by the column of metrics.csv, from the last evaluations."""
-    found = {}
-    for kind in _EVALUATIONS:
-        for record in read_records(run / f"{kind}.jsonl")[-1:]:
-            for name, measured in record.get("metrics", {}).items():
-                extractor, _, short = name.rpartition("/")
-                for column in columns:
-                    own = column.startswith(f"{kind}/{extractor}") and column.endswith(f"/{short}")
-                    if own and isinstance(measured.get("ideal"), int | float):
-                        found[column] = measured["ideal"]
-    return found
 
 
 def details(run: Path, name: str) -> dict[str, Any]:
@@ -158,7 +154,6 @@ def details(run: Path, name: str) -> dict[str, Any]:
         run: The run folder.
         name: The run, as it is called on the page.
     """
-    sittings = read_json(run / "run.json").get("sittings", [])
     # As typed beside the folder of all runs: where that lies is nobody's business.
     root = run.parents[name.count("/")].name
     folder = shlex.quote(f"{root}/{name}")
@@ -166,34 +161,19 @@ def details(run: Path, name: str) -> dict[str, Any]:
         "config": yaml.safe_dump(read_config(run), sort_keys=False, allow_unicode=True),
         "sittings": [
             {**sitting, "command": shlex.join(map(str, sitting.get("command", [])))}
-            for sitting in sittings
+            for sitting in read_sittings(run)
         ],
         "again": f"lightning fit --config {folder}/config.yaml",
         "sample": f"lightning sample --ckpt_path {folder}/checkpoints/final.ckpt -n 64 --out x.png",
-        "warnings": read_records(run / "warnings.jsonl"),
-        "numbers": [row for kind in _EVALUATIONS for row in _numbers(run, kind)],
+        "warnings": read_records(run, "warnings.jsonl"),
+        "numbers": numbers(run),
         "pictures": _pictures(run, name),
         "files": [
             f"{name}/{file}"
-            for file in ("metrics.csv", *(f"{kind}.jsonl" for kind in _EVALUATIONS))
-            if (run / file).is_file()
+            for file in ("metrics.csv", *(f"{kind}.jsonl" for kind in EVALUATIONS))
+            if inside(run, file)
         ],
     }
-
-
-def _numbers(run: Path, kind: str) -> list[dict[str, Any]]:
-    """The last evaluation: each number with its ideal, interval and N."""
-    return [
-        {
-            "kind": kind,
-            "name": name,
-            "samples": record.get("samples_seen"),
-            "protocol": record.get("protocol") or "",
-            **{key: measured.get(key) for key in ("value", "ideal", "low", "high", "n")},
-        }
-        for record in read_records(run / f"{kind}.jsonl")[-1:]
-        for name, measured in record.get("metrics", {}).items()
-    ]
 
 
 def _pictures(run: Path, name: str) -> dict[str, list[dict[str, Any]]]:

@@ -1,14 +1,17 @@
 """All runs below a folder, read again only where a file has changed, told by what is new."""
 
+import math
 import secrets
 import threading
 import time
 from collections import Counter
+from collections.abc import Collection
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from lightning_gans.dashboard.summary import summary
-from lightning_gans.runs import goal
+from lightning_gans.dashboard.summary import summary, unreadable
+from lightning_gans.runs import goal, to_json
 from lightning_gans.runs.reading import Signature, find_runs, signature
 
 __all__ = ["Watch"]
@@ -57,11 +60,9 @@ class Watch:
         for name, (run, sign) in found.items():
             before = self._seen.get(name)
             # A run that falls silent changes without a file being written.
-            silent = before and before[1]["status"] == "running"
+            silent = before and time.time() > (before[1]["until"] or math.inf)
             if before is None or before[0] != sign or silent:
-                line = summary(run, sign)
-                if before is None or before[0] != sign or before[1]["status"] != line["status"]:
-                    new[name] = sign, line
+                new[name] = sign, _line_of(run, sign)
         gone = self._seen.keys() - found.keys()
         if not new and not gone:
             return
@@ -81,7 +82,7 @@ class Watch:
         """The runs that are new or changed since the token ``since``; all if it is not of ours."""
         with self._lock:
             own, _, number = (since or "").partition("-")
-            after = int(number) if own == self._id and number.isdigit() else 0
+            after = int(number) if own == self._id and number.isdecimal() else 0
             base = self._base or {}
             return {
                 "token": self.token,
@@ -89,22 +90,29 @@ class Watch:
                 "base": base if after == 0 else None,
                 "metrics": [{"name": name, "goal": goal(name)} for name in self._names],
                 "runs": [
-                    self._line(name, line, base)
+                    _told(name, line, base, self._names)
                     for name, (_, line, changed) in sorted(self._seen.items())
                     if changed > after
                 ],
                 "gone": [name for name, when in self._gone.items() if when > after],
             }
 
-    def _line(self, name: str, line: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-        config = line["config"]
-        return {
-            **line,
-            "id": name,
-            "config": {key: value for key, value in config.items() if base.get(key, ...) != value},
-            "lacks": [key for key in base if key not in config],
-            "metrics": {self._names[metric]: values for metric, values in line["metrics"].items()},
-        }
+    def told_of(self, runs: Collection[str]) -> dict[str, Any]:
+        """What `told` says, as if there were no other runs than these."""
+        with self._lock:
+            lines = {name: self._seen[name][1] for name in sorted(runs)}
+            base = _commonest([line["config"] for line in lines.values()])
+            names: dict[str, int] = {}
+            for metric in chain.from_iterable(line["metrics"] for line in lines.values()):
+                names.setdefault(metric, len(names))
+            return {
+                "token": self.token,
+                "whole": True,
+                "base": base,
+                "metrics": [{"name": name, "goal": goal(name)} for name in names],
+                "runs": [_told(name, line, base, names) for name, line in lines.items()],
+                "gone": [],
+            }
 
     def run(self, name: str) -> Path | None:
         """The folder of a run that is known, None of any other name."""
@@ -120,6 +128,29 @@ class Watch:
         """The names of all runs, those that began last first."""
         with self._lock:
             return sorted(self._seen, key=lambda name: -self._seen[name][1]["started"])
+
+
+def _line_of(run: Path, sign: Signature) -> dict[str, Any]:
+    """The run's `summary`; whatever is wrong with one run's files, the others are shown."""
+    try:
+        line = summary(run, sign)
+        to_json(line)
+    except Exception as error:
+        return unreadable(run, sign, error)
+    return line
+
+
+def _told(
+    name: str, line: dict[str, Any], base: dict[str, Any], names: dict[str, int]
+) -> dict[str, Any]:
+    config = line["config"]
+    return {
+        **{key: value for key, value in line.items() if key != "until"},
+        "id": name,
+        "config": {key: value for key, value in config.items() if base.get(key, ...) != value},
+        "lacks": [key for key in base if key not in config],
+        "metrics": {names[metric]: values for metric, values in line["metrics"].items()},
+    }
 
 
 def _commonest(configs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -171,7 +171,7 @@ class Timed(LightningModule):
         self.seed = clock["seed"]
         before, now = len(checkpoint["rng_state"]), self.trainer.world_size
         self._rng_state = self.own(checkpoint["rng_state"]) | {"own": self.global_rank < before}
-        if before != now:
+        if before != now and self.trainer.training:
             rank_zero_warn(
                 f"the run was saved by {before} processes and goes on with {now}: from the same "
                 f"{self.samples_seen:,} samples, but no longer to the bit. Batches are now counted "

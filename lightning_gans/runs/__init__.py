@@ -14,18 +14,19 @@ A run leaves behind, in its folder:
 * ``samples/``, ``checkpoints/``, ``curves.png``, ``wandb/``.
 """
 
-from lightning_gans.runs.account import Sittings, Times, masked
+from lightning_gans.runs.account import Sittings, Times
+from lightning_gans.runs.files import finite, to_json
 from lightning_gans.runs.folder import (
     MetricsFile,
     Records,
     RunOptions,
     claim,
     discard_unstarted,
-    finite,
     run_of,
     runs_of,
 )
 from lightning_gans.runs.goals import KNOWN_GOALS, badness, goal
+from lightning_gans.runs.masking import masked
 
 __all__ = [
     "KNOWN_GOALS",
@@ -42,4 +43,5 @@ __all__ = [
     "masked",
     "run_of",
     "runs_of",
+    "to_json",
 ]

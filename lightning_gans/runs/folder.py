@@ -3,15 +3,14 @@
 import csv
 import io
 import json
-import math
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from lightning_gans.errors import InputError
+from lightning_gans.runs.files import finite, read_lines, to_json, write_whole
 
 __all__ = [
     "MetricsFile",
@@ -19,7 +18,6 @@ __all__ = [
     "RunOptions",
     "claim",
     "discard_unstarted",
-    "finite",
     "run_of",
     "runs_of",
 ]
@@ -163,46 +161,37 @@ class MetricsFile:
         return csv.DictWriter(file, self.columns, restval="", lineterminator="\n")
 
     def _rewrite(self) -> None:
-        partial = self.path.with_suffix(".csv.tmp")
-        with partial.open("w", newline="") as file:
-            writer = self._writer(file)
-            writer.writeheader()
-            writer.writerows(self.rows)
-            file.flush()
-            os.fsync(file.fileno())  # or a crash of the machine could leave an empty file
-        os.replace(partial, self.path)
+        writer = self._writer(text := io.StringIO())
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_whole(self.path, text.getvalue())
 
 
-def finite(value: Any) -> Any:
-    """A copy with None for numbers that are not finite, which JSON does not know."""
-    if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _record(line: str) -> dict:
+    if not isinstance(row := json.loads(line), dict):
+        raise ValueError("no JSON object")
+    return row
 
 
 class Records:
     """A file of one JSON object a line, in the order of their ``samples_seen``.
 
     Args:
-        path: The file; an existing one is read and appended to.
+        path: The file; an existing one is read and appended to, damaged lines are left out.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # A line that a crash cut short has no end: it never was.
-        whole = path.read_text().split("\n")[:-1] if path.exists() else []
-        self.rows: list[dict] = [json.loads(line) for line in whole]
+        self.rows: list[dict] = read_lines(path, _record)
 
     def append(self, row: Mapping) -> None:
         """Write ``row``; numbers that are not finite, which JSON does not know, become null."""
         row = finite(row)
         self.rows.append(row)
         with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(to_json(row) + "\n")
 
     def keep(self, wanted: Callable[[dict], bool]) -> None:
         """Drop the other rows, which a resumed run will write again or would not have written."""
         self.rows = [row for row in self.rows if wanted(row)]
-        partial = self.path.with_suffix(".tmp")
-        partial.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
-        os.replace(partial, self.path)
+        write_whole(self.path, "".join(to_json(row) + "\n" for row in self.rows))

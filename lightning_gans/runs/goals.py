@@ -6,14 +6,16 @@ __all__ = ["KNOWN_GOALS", "badness", "goal"]
 
 _HIGHER = (
     *("precision", "recall", "score_", "vendi", "authentic", "memorisation_penalty"),
-    *("captured", "corrected", "high_quality", "least_served", "ms_ssim_across"),
+    *("captured", "corrected", "high_quality", "least_served"),
 )
 _LOWER = (
     *("fd_", "kd_", "mifd_", "reverse_kl", "forward_kl", "js", "total_variation"),
     *("most_served", "ndb", "duplicates", "nll", "bits_per_dimension"),
 )
 _TOWARDS = {"density": 1.0, "coverage": 1.0, "c_t": 0.0, "spread": 1.0}
-_WHOLE = {"fid": 1, "kid": 1, "mifid": 1, "is": -1}
+_WHOLE = {"fid": 1, "kid": 1, "mifid": 1, "is": -1, "loss": 1, "encoder_loss": 1, "decoder_loss": 1}
+# Of two players whose losses pull against each other neither is better where its own is less: a
+# discriminator's loss of 0 is a collapse. Of MS-SSIM no more and no less than the data's is good.
 
 KNOWN_GOALS = (*_WHOLE, *_LOWER, *_HIGHER, *_TOWARDS)
 """What the names begin with of which it is known which values are good."""
@@ -29,7 +31,7 @@ def badness(metric: str) -> Callable[[float], float] | None:
         return lambda value: _WHOLE[name] * value
     if name in _TOWARDS:
         return lambda value: abs(value - _TOWARDS[name])
-    if name.startswith(_LOWER) or name.endswith("_loss"):
+    if name.startswith(_LOWER):
         return lambda value: value
     return (lambda value: -value) if name.startswith(_HIGHER) else None
 

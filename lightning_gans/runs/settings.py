@@ -1,6 +1,7 @@
 """config.yaml as what others read of it: without secrets, by the names of the command line."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -9,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from lightning_gans.runs.account import is_secret, masked
+from lightning_gans.runs.files import read_inside
+from lightning_gans.runs.masking import is_secret, masked
 
 __all__ = ["flat", "read_config", "read_settings"]
 
@@ -21,7 +23,7 @@ _OWN = re.compile(r"^(lightning_gans|torch|lightning)\.[\w.]*?(\w+)$")
 def read_config(run: Path) -> dict[str, Any]:
     """config.yaml without its secrets; an empty mapping if it is missing or no mapping."""
     try:
-        config = _load((run / "config.yaml").read_text())
+        config = _load(read_inside(run, "config.yaml"))
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     return masked(config) if isinstance(config, dict) else {}
@@ -30,7 +32,7 @@ def read_config(run: Path) -> dict[str, Any]:
 def read_settings(run: Path) -> dict[str, Any]:
     """The same, `flat`, and faster: a part is parsed once for all the runs that have it."""
     try:
-        return dict(_settings((run / "config.yaml").read_text(), ""))
+        return dict(_settings(read_inside(run, "config.yaml"), ""))
     except (OSError, ValueError, yaml.YAMLError):
         return flat(read_config(run))
 
@@ -82,9 +84,16 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping):
             found |= flat(value, name)
         else:
-            found[name] = json.dumps(value) if isinstance(value, list) else _short(value)
+            found[name] = (
+                json.dumps(value, default=str) if isinstance(value, list) else _short(value)
+            )
     return found
 
 
 def _short(value: Any) -> Any:
-    return _OWN.sub(r"\2", value) if isinstance(value, str) else value
+    """As JSON can say it: a list, a date, a set or an infinity is told in words."""
+    if isinstance(value, list):
+        return json.dumps(value, default=str)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, int | float | None) else _OWN.sub(r"\2", str(value))

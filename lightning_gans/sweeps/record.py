@@ -1,6 +1,5 @@
 """sweep.json: what a sweep is and how its trials stand, for people and programs to read."""
 
-import json
 import os
 import secrets
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from lightning_gans.runs import finite
+from lightning_gans.runs import to_json
 from lightning_gans.sweeps.queue import counts, deciding
 from lightning_gans.sweeps.schema import Sweep
 
@@ -74,12 +73,11 @@ def write_record(folder: Path, sweep: Sweep, trials: list[dict[str, Any]]) -> No
         "metric": {"name": sweep.metric, "goal": sweep.goal},
         "parameters": sweep.parameters,
         "command": sweep.command,
-        "trials": [finite(trial) for trial in trials],
+        "trials": trials,
     }
-    partial = (
-        folder / f".sweep.json.{secrets.token_hex(4)}"
-    )  # several workers write, on several machines
-    partial.write_text(json.dumps(content, indent=1, default=str) + "\n")
+    # Several workers write it, perhaps on several machines.
+    partial = folder / f".sweep.json.{secrets.token_hex(4)}"
+    partial.write_text(to_json(content, indent=1) + "\n")
     os.replace(partial, folder / "sweep.json")
 
 

@@ -1,6 +1,6 @@
 // The page: its views and tabs, what renews them, and what keeps it live.
 
-import { fill, h } from "page/dom.js";
+import { fill, h, refill, say } from "page/dom.js";
 import { exported, refresh, runs } from "page/data.js";
 import { get, link, list, listen, set } from "page/state.js";
 import { isDark } from "page/palette.js";
@@ -41,7 +41,7 @@ function show(changed = null) {
   if (main.firstElementChild !== element) fill(main, element);
   navigation(view);
   if (view === "sweeps") return sweeps.draw(changed);
-  const tab = get("tab") in TABS ? get("tab") : "curves";
+  const tab = Object.hasOwn(TABS, get("tab")) ? get("tab") : "curves";
   for (const button of bar.children) {
     const own = button.id === `tab-${tab}`;
     button.setAttribute("aria-selected", own);
@@ -57,8 +57,8 @@ function show(changed = null) {
 }
 
 function navigation(view) {
-  fill(document.getElementById("views"), [["runs", "Runs"], ["sweeps", "Sweeps"]].map(([id, text]) =>
-    h("a", { href: link({ view: id }), "aria-current": view === id ? "page" : null }, text)));
+  refill(document.getElementById("views"), [["runs", "Runs"], ["sweeps", "Sweeps"]].map(([id, text]) =>
+    h("a", { href: link({ view: id }), "data-focus": id, "aria-current": view === id ? "page" : null }, text)));
 }
 
 /** A first look has something to look at: the newest runs. */
@@ -72,12 +72,12 @@ async function look() {
   try {
     const changed = await refresh();
     const running = [...runs.values()].filter((run) => run.status === "running").length;
-    told.textContent = exported ? `${runs.size} runs, as they were when this was written` : `${runs.size.toLocaleString("en")} runs, ${running} running · live`;
+    say(told, exported ? `${runs.size} runs, as they were when this was written` : `${runs.size.toLocaleString("en")} runs, ${running} running · live`);
     told.className = "";
     if (changed) { first(); await show(); } else if (get("view") === "sweeps") await sweeps.draw(new Set());
     document.body.dataset.ready = "yes";
   } catch (error) {
-    told.textContent = `not live: ${error.message}; trying again`;
+    say(told, `not live: ${error.message}; trying again`);
     told.className = "lost";
   }
 }
@@ -95,7 +95,7 @@ function remembered() {
   try { return localStorage.getItem("theme") ?? ""; } catch { return ""; }
 }
 
-theme(remembered() in THEMES ? remembered() : "");
+theme(Object.hasOwn(THEMES, remembered()) ? remembered() : "");
 button.addEventListener("click", () => {
   const names = isDark() ? ["", "light", "dark"] : ["", "dark", "light"];
   theme(names[(names.indexOf(document.documentElement.dataset.theme ?? "") + 1) % 3]);
@@ -103,6 +103,16 @@ button.addEventListener("click", () => {
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show());
 listen((changed) => show(changed));
+// A menu closes on Escape, with the focus back on its name, and when the focus or the pointer goes elsewhere.
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && event.target.closest("details.menu[open]");
+  if (!menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+for (const kind of ["focusin", "pointerdown"]) {
+  document.addEventListener(kind, (event) => document.querySelectorAll("details.menu[open]").forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; }));
+}
 await look();
 if (!exported) {
   let looking = false;

@@ -6,7 +6,7 @@ import { get, link, list } from "page/state.js";
 
 const FACTS = {
   name: { title: "Run", rowhead: true, value: (run) => run.id, cell: (run) => h("a", { href: link({ tab: "run", run: run.id }), "data-focus": `run ${run.id}` }, run.id) },
-  status: { title: "Status", value: (run) => run.status, cell: (run) => [status(run.status, run.why), run.warnings ? h("span", { class: "warned", title: `${run.warnings} warning(s)` }, ` ⚠ ${run.warnings}`) : null] },
+  status: { title: "Status", value: (run) => run.status, cell: (run) => [status(run.status, run.why), run.warnings ? h("span", { class: "warned", title: `${run.warnings} warning(s)` }, ` ⚠ ${run.warnings}`, h("span", { class: "hidden" }, run.warnings === 1 ? " warning" : " warnings")) : null] },
   started: { title: "Started", descending: true, value: (run) => run.started, cell: (run) => moment(run.started) },
   seconds: { title: "Trained", number: true, descending: true, hint: "time spent training, without pauses", value: (run) => run.seconds, cell: (run) => duration(run.seconds) },
   samples: { title: "Samples", number: true, descending: true, hint: "training samples seen", value: (run) => run.samples, cell: (run) => count(run.samples) },
@@ -22,7 +22,7 @@ export function usual() {
   const rank = (metric) => LIKED.findIndex((name) => metric.name.endsWith(name));
   const liked = metrics.filter((metric) => rank(metric) >= 0).sort((a, b) => seen(b) - seen(a) || rank(a) - rank(b));
   const rest = metrics.filter((metric) => metric.goal !== null && rank(metric) < 0 && !metric.name.startsWith("gradients/")).sort((a, b) => seen(b) - seen(a));
-  const three = [...liked, ...rest].slice(0, 3).map((metric) => `${rank(metric) < 0 ? "last" : "best"}:${metric.name}`);
+  const three = [...liked, ...rest].slice(0, 3).map((metric) => `${rank(metric) < 0 || metric.goal === null ? "last" : "best"}:${metric.name}`);
   return ["name", "status", ...three, "samples", "seconds", "started"];
 }
 
@@ -40,7 +40,7 @@ export function available() {
 
 /** A column by its id: a fact, best:<metric>, last:<metric> or set:<setting>. */
 export function column(id) {
-  if (id in FACTS) return { id, ...FACTS[id] };
+  if (Object.hasOwn(FACTS, id)) return { id, ...FACTS[id] };
   const [kind, name] = [id.slice(0, id.indexOf(":")), id.slice(id.indexOf(":") + 1)];
   if (kind === "set") return setting(id, name);
   const metric = metrics.find((each) => each.name === name);

@@ -4,13 +4,14 @@ import { aim, choice, fill, h, labelled, number, parts } from "page/dom.js";
 import { ask, metrics, plotly, runs } from "page/data.js";
 import { discard, draw, ink, layout } from "page/chart.js";
 import { faint, look, swatch } from "page/palette.js";
-import { band, curve, grouped, smooth } from "page/series.js";
+import { band, curve, grouped, smoothed } from "page/series.js";
 import { get, list, selected, set } from "page/state.js";
 import { table } from "page/table.js";
 
 const FEW = 6;
 const LIKED = ["train/discriminator_loss", "train/generator_loss", "train/loss", "train/nll", "captured_chi2", "high_quality_chi2", "corrected", "fd_digits", "fd_mnist", "reverse_kl", "val/nll"];
 const BANDS = { range: "band: least to greatest of the seeds", interval: "band: 95 % interval of the mean (Student's t over the seeds)" };
+const BROKEN = "; a mean breaks where a seed begins or ends";
 
 /** Metrics that the selected runs have, and those of them that are shown. */
 function offered(chosen) {
@@ -59,7 +60,7 @@ export function curvesTab() {
 
 const NUMBERS = [
   { id: "metric", title: "Metric", value: (row) => row.metric, rowhead: true }, { id: "run", title: "Run or group", value: (row) => row.name },
-  { id: "last", title: "Last", number: true, value: (row) => row.last }, { id: "least", title: "Least", number: true, value: (row) => row.least },
+  { id: "last", title: "Last", number: true, value: (row) => row.last, cell: (row) => (row.diverged ? "diverged" : number(row.last)) }, { id: "least", title: "Least", number: true, value: (row) => row.least },
   { id: "most", title: "Greatest", number: true, value: (row) => row.most }, { id: "points", title: "Points", number: true, value: (row) => row.points },
 ];
 
@@ -80,7 +81,7 @@ function controls(there, shown) {
     h("details", { class: "menu" }, h("summary", null, "Metrics"), picks),
     labelled("Over", choice(axes, get("x", "samples"), (value) => set({ x: value, from: null, to: null }))),
     labelled("Smoothing", h("input", {
-      type: "range", min: 0, max: 0.99, step: 0.01, value: get("smooth", "0"), id: "smoothing",
+      type: "range", min: 0, max: 0.995, step: 0.005, value: get("smooth", "0"), id: "smoothing",
       oninput: (event) => { smoothing.value = event.target.value; set({ smooth: Number(event.target.value) || null }); },
     }), smoothing),
     labelled("Log scale", h("input", { type: "checkbox", checked: get("log") === "1", onchange: (event) => set({ log: event.target.checked ? 1 : null }) })),
@@ -110,8 +111,9 @@ function legend(groups) {
     if (some.length > 1) item.title = some.map(({ id }) => id).join(", ");
     return item;
   });
-  if (groups.some((group) => group.runs.length > 1)) items.push(h("li", { class: "note" }, BANDS[get("band", "range")]));
-  if (Number(get("smooth", "0"))) items.push(h("li", { class: "note" }, "pale: not smoothed"));
+  const [joined, uneven] = [groups.filter((group) => group.runs.length > 1), (group) => new Set(group.runs.map(({ run }) => run.samples)).size > 1];
+  if (joined.length) items.push(h("li", { class: "note" }, BANDS[get("band", "range")], joined.some(uneven) && BROKEN));
+  if (Number(get("smooth", "0")) && joined.length < groups.length) items.push(h("li", { class: "note" }, "pale: not smoothed"));
   return items;
 }
 
@@ -124,6 +126,14 @@ function frame(metric) {
   return { element, chart };
 }
 
+/** The line around a band: up along the greatest values, back along the least, around each stretch between gaps. */
+function outline({ x, low, high }) {
+  const gaps = [...x.keys()].filter((i) => x[i] === null);
+  const stretches = [-1, ...gaps].map((gap, i) => [gap + 1, gaps[i] ?? x.length]);
+  const around = (there, back) => stretches.flatMap(([from, to], i) => [...(i ? [null] : []), ...there.slice(from, to), ...back.slice(from, to).toReversed()]);
+  return { x: around(x, x), y: around(high, low) };
+}
+
 async function paint(panel, metric, groups, answers) {
   const axis = get("x", "samples");
   const weight = Number(get("smooth", "0"));
@@ -133,16 +143,24 @@ async function paint(panel, metric, groups, answers) {
     const curves = some.map(({ id }) => curve(answers.get(id), metric.name, axis)).filter(({ x }) => x.length);
     if (!curves.length) continue;
     const { colour, dash } = look(slot);
-    const smoothed = curves.map(({ x, y }) => ({ x, y: smooth(y, weight) }));
     const line = { color: colour, dash, width: 1.8 };
-    const joined = curves.length > 1 ? band(smoothed, get("band", "range")) : { x: smoothed[0].x, mean: smoothed[0].y, n: 1 };
-    const mode = joined.x.length < 25 ? "lines+markers" : "lines";
+    const averaged = () => some.map(({ id }) => smoothed(answers.get(id), metric.name, axis, weight)).filter(({ x }) => x.length);
+    let [shown, own] = [curves[0], name];
     if (curves.length > 1) {
-      traces.push({ x: [...joined.x, ...joined.x.toReversed()], y: [...joined.high, ...joined.low.toReversed()], fill: "toself", fillcolor: faint(colour, 0.18), line: { width: 0 }, mode: "lines", hoverinfo: "skip" });
-    } else if (weight) traces.push({ x: curves[0].x, y: curves[0].y, mode: "lines", line: { ...line, color: faint(colour, 0.3), width: 1, dash: "solid" }, hoverinfo: "skip" });
-    traces.push({ x: joined.x, y: joined.mean, mode, line, marker: { size: 4, color: colour }, name: joined.n > 1 ? `mean of ${joined.n}: ${name}` : name });
-    const { mean } = joined;
-    rows.push({ metric: metric.name, name: joined.n > 1 ? `mean of ${joined.n}: ${name}` : name, last: mean.at(-1), least: mean.reduce((a, b) => Math.min(a, b), Infinity), most: mean.reduce((a, b) => Math.max(a, b), -Infinity), points: mean.length });
+      const joined = band(averaged(), get("band", "range"));
+      if (!joined.x.length) continue;
+      const counts = [...new Set(joined.n.filter(Boolean))].sort((a, b) => a - b);
+      [shown, own] = [{ x: joined.x, y: joined.mean, text: joined.n.map((n) => `mean of ${n}`) }, `mean of ${counts.length > 1 ? `${counts[0]} to ${counts.at(-1)}` : counts[0]}: ${name}`];
+      traces.push({ ...outline(joined), fill: "toself", fillcolor: faint(colour, 0.18), line: { width: 0 }, mode: "lines", hoverinfo: "skip" });
+    } else if (weight) {
+      traces.push({ ...curves[0], mode: "lines", line: { ...line, color: faint(colour, 0.3), width: 1, dash: "solid" }, hoverinfo: "skip" });
+      shown = averaged()[0];
+    }
+    const mode = shown.x.length < 25 ? "lines+markers" : "lines";
+    traces.push({ ...shown, mode, line, marker: { size: 4, color: colour }, name: own });
+    const values = shown.y.filter((value) => value !== null);
+    const diverged = some.filter(({ run }) => run.metrics[metric.name]?.[0] === null).length;
+    rows.push({ metric: metric.name, name: own, diverged, last: diverged ? null : values.at(-1), least: values.reduce((a, b) => Math.min(a, b), Infinity), most: values.reduce((a, b) => Math.max(a, b), -Infinity), points: values.length });
   }
   const ideals = [...new Set(groups.flatMap((group) => group.runs.map(({ id }) => answers.get(id)?.ideals[metric.name])).filter((ideal) => typeof ideal === "number"))];
   const text = axis === "time" ? "seconds of training" : "samples seen";
@@ -154,7 +172,7 @@ async function paint(panel, metric, groups, answers) {
     shapes: log ? guides.filter(({ y0 }) => y0 > 0) : guides, annotations: log && !(ideals[0] > 0) ? [] : labels, dragmode: "zoom", uirevision: "kept",
   });
   looks.yaxis.fixedrange = true;
-  const told = rows.map((row) => `${row.name} ends at ${number(row.last)}`).join("; ");
+  const told = rows.map((row) => (row.diverged ? `${row.name} has diverged` : `${row.name} ends at ${number(row.last)}`)).join("; ");
   await draw(panel.chart, traces, looks, `${metric.name} over ${text}${ideals.length ? `, ideal ${number(ideals[0])}` : ""}: ${told || "no values"}`);
   if (!panel.listens) {
     panel.listens = true;

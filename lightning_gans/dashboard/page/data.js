@@ -12,8 +12,7 @@ export const exported = Boolean(embedded);
 export async function ask(question) {
   if (embedded) return embedded.answers[question] ?? null;
   const before = known.get(question);
-  const path = question.split("/").map(encodeURIComponent).join("/");
-  const answer = await fetch(`/api/${path}`, { headers: before ? { "If-None-Match": before.mark } : {} });
+  const answer = await fetch(`/api/${escaped(question)}`, { headers: before ? { "If-None-Match": before.mark } : {} });
   if (answer.status === 304) return before.content;
   if (!answer.ok) return null;
   const content = await answer.json();
@@ -24,7 +23,12 @@ export async function ask(question) {
 /** The address of a picture or table. */
 export function file(name) {
   if (embedded) return embedded.files[name] ?? "";
-  return "/files/" + name.split("/").map(encodeURIComponent).join("/");
+  return "/files/" + escaped(name);
+}
+
+/** A name in an address; one that is not UTF-8 is not found, but harms nothing. */
+function escaped(name) {
+  return name.toWellFormed().split("/").map(encodeURIComponent).join("/");
 }
 
 /** All runs by name, with their whole settings; `metrics` are the columns that there are. */
@@ -37,7 +41,7 @@ let token = null;
 export async function refresh() {
   const answer = embedded ? (token ? null : embedded.answers.runs) : await changes();
   if (!answer) return null;
-  if (answer.whole) { runs.clear(); base = answer.base; }
+  if (answer.whole) { runs.clear(); base = Object.assign(Object.create(null), answer.base); }
   token = answer.token;
   metrics = answer.metrics;
   for (const name of answer.gone) runs.delete(name);
@@ -55,7 +59,7 @@ function whole(run) {
   const config = Object.create(base);
   Object.assign(config, run.config);
   for (const key of run.lacks) config[key] = undefined;
-  const values = {};
+  const values = Object.create(null);
   for (const [index, value] of Object.entries(run.metrics)) values[metrics[index].name] = value;
   return { ...run, own: run.config, config, metrics: values };
 }

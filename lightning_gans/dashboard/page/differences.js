@@ -1,6 +1,6 @@
 // Settings in which the selected runs differ.
 
-import { fill, h, number } from "page/dom.js";
+import { breakable, fill, h, number, refill } from "page/dom.js";
 import { differing, runs } from "page/data.js";
 import { plain } from "page/columns.js";
 import { swatch } from "page/palette.js";
@@ -16,16 +16,16 @@ export function differencesTab() {
     const head = h("tr", null, h("th", { scope: "col" }, "Setting"), chosen.map(({ run, slot }) => {
       const cell = h("th", { scope: "col" });
       cell.innerHTML = swatch(slot);
-      cell.append(h("a", { href: link({ tab: "run", run: run.id }) }, run.id));
+      cell.append(h("a", { href: link({ tab: "run", run: run.id }) }, breakable(run.id)));
       return cell;
     }));
     const body = keys.map((key) => {
       const values = chosen.map(({ run }) => plain(run.config[key]));
       const usual = commonest(values);
-      return h("tr", null, h("th", { scope: "row" }, key), values.map((value) =>
-        h("td", { class: value === usual ? null : "differs" }, value === "" ? h("span", { class: "none" }, "not there") : typeof value === "number" ? number(value) : value)));
+      return h("tr", null, h("th", { scope: "row" }, breakable(key)), values.map((value) =>
+        h("td", { class: value === usual ? null : "differs" }, value === "" ? h("span", { class: "none" }, "not there") : typeof value === "number" ? number(value) : breakable(String(value)))));
     });
-    fill(element, h("p", { class: "told" }, `${keys.length} setting${keys.length === 1 ? "" : "s"} differ${keys.length === 1 ? "s" : ""} among ${chosen.length} runs; marked is what is not the commonest value.`),
+    refill(element, h("p", { class: "told" }, `${keys.length} setting${keys.length === 1 ? "" : "s"} differ${keys.length === 1 ? "s" : ""} among ${chosen.length} runs; marked is what is not the commonest value.`),
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Differing settings, scrollable" }, h("table", { class: "sticky differences" },
         h("caption", { class: "hidden" }, "Settings in which the selected runs differ"), h("thead", null, head), h("tbody", null, body))));
   }

@@ -31,6 +31,28 @@ export function fill(element, ...children) {
   return element;
 }
 
+const SIGNS_OF_ITS_OWN = ["data-focus", "data-sort", "id", "aria-label", "href"];
+
+function own(element) {
+  return SIGNS_OF_ITS_OWN.map((name) => element.hasAttribute(name) && `[${name}="${CSS.escape(element.getAttribute(name))}"]`).find(Boolean);
+}
+
+/** The same where the new children are the old ones renewed: the focus stays on what has the same sign of its own
+ * (data-focus, else its name or address), and what is scrolled stays so. */
+export function refill(element, ...children) {
+  const focus = element.contains(document.activeElement) && document.activeElement !== element ? own(document.activeElement) : null;
+  const scrolled = [element, ...element.querySelectorAll("[role=region]")].filter((each) => each.scrollTop || each.scrollLeft).map((each) => [each === element ? null : own(each), each.scrollTop, each.scrollLeft]);
+  fill(element, ...children);
+  for (const [sign, top, left] of scrolled) (sign ? element.querySelector(sign) : element)?.scrollTo({ top, left, behavior: "instant" });
+  if (focus) element.querySelector(focus)?.focus({ preventScroll: true });
+  return element;
+}
+
+/** Say something in a place that is read out: only if it is new. */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 /** A number with four digits that count: 0.001235, 12.35, 1,234, 1.235e-7. */
 export function number(value) {
   if (value === null || value === undefined || value === "") return "–";
@@ -100,6 +122,11 @@ export function badness(value, goal) {
   return typeof goal === "number" ? Math.abs(value - goal) : value;
 }
 
+/** A name that may be broken after its underscores, dots and slashes. */
+export function breakable(name) {
+  return name.split(/(?<=[_./])/).flatMap((part, i) => (i ? [h("wbr"), part] : [part]));
+}
+
 /** A labelled control. */
 export function labelled(text, control, ...more) {
   return h("label", { class: "field" }, h("span", null, text), control, more);
@@ -124,9 +151,9 @@ export function copier(text, what) {
   }, "copy");
 }
 
-const SIGNS = { running: "▶", finished: "✓", stopped: "■", failed: "✕", complete: "✓", pruned: "✂", waiting: "…" };
+const SIGNS = { running: "▶", finished: "✓", stopped: "■", failed: "✕", unreadable: "?", complete: "✓", pruned: "✂", waiting: "…" };
 
 /** A status as a coloured sign with its word. */
 export function status(name, why = null) {
-  return h("span", { class: `status ${name}`, title: why }, h("span", { "aria-hidden": "true" }, SIGNS[name] ?? "?"), " ", name);
+  return h("span", { class: `status ${name}`, title: why }, h("span", { "aria-hidden": "true" }, SIGNS[name] ?? "?"), " ", name, why && h("span", { class: "hidden" }, `: ${why}`));
 }

@@ -1,6 +1,6 @@
 // All there is to say of one run.
 
-import { copier, count, duration, fill, h, moment, number, status } from "page/dom.js";
+import { copier, count, duration, fill, h, moment, number, refill, status } from "page/dom.js";
 import { ask, base, exported, file, runs } from "page/data.js";
 import { words } from "page/pictures.js";
 import { get, selected } from "page/state.js";
@@ -34,7 +34,7 @@ export function runTab() {
     const now = JSON.stringify([run, about]);
     if (mine !== round || now === shown || !about) return;
     shown = now;
-    fill(element, head(run), facts(run), warned(about), commands(about), numbers(about), gallery(run, about), settings(run, about), files(about));
+    refill(element, head(run), facts(run), warned(about), commands(about), numbers(about), gallery(run, about), settings(run, about), files(about));
   }
   return { element, draw };
 }
@@ -86,7 +86,7 @@ function gallery(run, about) {
   return h("section", null, h("h3", null, "Pictures"), h("div", { class: "gallery", "data-size": "s" }, some.map(({ kind, picture }) => {
     const address = file(picture.file);
     return h("figure", null, h("a", exported ? null : { href: address, target: "_blank" }, h("img", { src: address, alt: words(kind, picture, run.id), loading: "lazy" })),
-      h("figcaption", null, h("span", null, kind === "whole run" ? picture.name : kind), h("small", null, picture.samples === null ? picture.name : `${count(picture.samples)} samples`)));
+      h("figcaption", null, h("span", null, kind === "whole run" ? picture.name : kind), kind !== "whole run" && h("small", null, picture.samples === null ? picture.name : `${count(picture.samples)} samples`)));
   })));
 }
 

@@ -1,10 +1,10 @@
 // The run table with its filter, and which runs are selected.
 
-import { choice, fill, h, labelled } from "page/dom.js";
+import { choice, fill, h, labelled, refill, say } from "page/dom.js";
 import { runs } from "page/data.js";
 import { available, column, filtered, shown, usual } from "page/columns.js";
 import { get, list, selected, set, toggle } from "page/state.js";
-import { replace, table } from "page/table.js";
+import { table } from "page/table.js";
 import { swatch } from "page/palette.js";
 import { grouped } from "page/series.js";
 
@@ -21,11 +21,11 @@ export function runsPane() {
     type: "search", value: get("filter"), placeholder: "ring lr<0.001", "aria-describedby": "filter-help", title: HELP,
     oninput: (event) => set({ filter: event.target.value }),
   });
-  const states = [["", "any status"], ...["running", "finished", "stopped", "failed"].map((name) => [name, name])];
+  const states = [["", "any status"], ...["running", "finished", "stopped", "failed", "unreadable"].map((name) => [name, name])];
   const element = h("section", { class: "pane runs", "aria-label": "Runs" },
     h("div", { class: "tools" },
       labelled("Filter", filter), labelled("Status", choice(states, get("status"), (value) => set({ status: value }))),
-      h("details", { class: "menu", ontoggle: (event) => { if (event.target.open) fill(chooser, choices()); } }, h("summary", null, "Columns"), chooser),
+      h("details", { class: "menu", ontoggle: (event) => { if (event.target.open) refill(chooser, choices()); } }, h("summary", null, "Columns"), chooser),
       h("button", { type: "button", onclick: () => set({ sel: "-" }) }, "Select none")),
     h("p", { id: "filter-help", class: "hidden" }, HELP),
     told, holder);
@@ -34,7 +34,7 @@ export function runsPane() {
     const slots = looks();
     const columns = [selection(rows, slots), ...shown()];
     const sort = get("sort", "-started");
-    replace(holder, table({
+    refill(holder, table({
       columns, rows, sort, onsort: (value) => set({ sort: value }), caption: "Runs, one a row", hidden: [column(sort.replace(/^-/, ""))].filter(Boolean),
       row: (run) => ({ "data-run": run.id, class: slots.has(run.id) ? "selected" : null, onclick: (event) => press(event, run) }),
     }));
@@ -42,7 +42,7 @@ export function runsPane() {
     if (document.activeElement !== filter && filter.value !== get("filter")) filter.value = get("filter");
   }
   function tell(n, chosen) {
-    fill(told, `${n.toLocaleString("en")} of ${runs.size.toLocaleString("en")} runs, ${chosen} selected`, chosen >= MOST ? ` (at most ${MOST})` : "");
+    say(told, `${n.toLocaleString("en")} of ${runs.size.toLocaleString("en")} runs, ${chosen} selected${chosen >= MOST ? ` (at most ${MOST})` : ""}`);
   }
   /** Only the selection has changed: the rows stay as they are, for there may be a thousand. */
   function mark() {
@@ -116,7 +116,7 @@ function choices() {
     ids.map((id) => h("label", { title: column(id).hint }, h("input", {
       type: "checkbox", checked: now.includes(id), onchange: (event) => pick(id, event.target.checked),
     }), name(id)))));
-  return [h("div", { class: "row" }, search, h("button", { type: "button", onclick: () => { set({ cols: null }); document.activeElement.blur(); } }, "Usual ones")), groups];
+  return [h("div", { class: "row" }, search, h("button", { type: "button", "data-focus": "usual", onclick: (event) => { const menu = event.target.closest(".choices"); set({ cols: null }); refill(menu, choices()); } }, "Usual ones")), groups];
 }
 
 function name(id) {

@@ -28,11 +28,12 @@ export function at(xs, ys, x) {
 const T = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131,
   2.12, 2.11, 2.101, 2.093, 2.086, 2.08, 2.074, 2.069, 2.064, 2.06, 2.056, 2.052, 2.048, 2.045, 2.042];
 
-/** Mean and band of several curves {x, y}, at the places of all that at least two of them reach.
+/** Mean and band of several curves {x, y}, at the places of all that at least two of them reach, and `n`, how many do.
+ * Where that changes there is a gap, for the mean of fewer is another one and would look like a leap of training.
  * band: "range" from least to greatest, or "interval": 95 % of the mean, by Student's t over the curves. */
 export function band(curves, kind) {
   const xs = [...new Set(curves.flatMap((curve) => curve.x))].sort((a, b) => a - b);
-  const result = { x: [], mean: [], low: [], high: [], n: curves.length };
+  const result = { x: [], mean: [], low: [], high: [], n: [] };
   for (const x of xs) {
     const values = curves.map((curve) => at(curve.x, curve.y, x)).filter((value) => value !== null);
     if (values.length < Math.min(2, curves.length)) continue;
@@ -44,20 +45,29 @@ export function band(curves, kind) {
       const half = n > 1 ? (T[n - 2] ?? 1.96) * Math.sqrt(variance / n) : 0;
       [low, high] = [mean - half, mean + half];
     }
-    result.x.push(x);
-    result.mean.push(mean);
-    result.low.push(low);
-    result.high.push(high);
+    if (result.n.length && result.n.at(-1) !== n) for (const part of Object.values(result)) part.push(null);
+    for (const [name, value] of Object.entries({ x, mean, low, high, n })) result[name].push(value);
   }
   return result;
 }
 
 /** One column of a run's answer as a curve over samples or seconds; empty where there is none. */
 export function curve(answer, metric, axis) {
+  return along(answer, answer?.columns[metric], axis);
+}
+
+/** The same for smoothing and averaging: of a long column the means of stretches. The weight is what the values
+ * before have after each report, so after a stretch of n reports they have weight ** n. */
+export function smoothed(answer, metric, axis, weight) {
   const column = answer?.columns[metric];
+  const { x, y } = along(answer, column?.means ?? column, axis);
+  return { x, y: smooth(y, weight && weight ** (column?.means?.n ?? 1)) };
+}
+
+function along(answer, column, axis) {
   if (!column) return { x: [], y: [] };
-  const along = axis === "time" ? answer.seconds : answer.samples;
-  const kept = column.at.map((row, i) => [along[row], column.y[i]]).filter(([x]) => x !== null);
+  const places = axis === "time" ? answer.seconds : answer.samples;
+  const kept = column.at.map((row, i) => [places[row], column.y[i]]).filter(([x]) => x !== null);
   return { x: kept.map(([x]) => x), y: kept.map(([, y]) => y) };
 }
 

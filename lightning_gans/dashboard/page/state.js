@@ -14,14 +14,24 @@ export function get(key, otherwise = "") {
 
 /** A value that is a list. */
 export function list(key) {
-  return values[key] ? values[key].split("|") : [];
+  return values[key] ? values[key].split("|").map(unescaped) : [];
+}
+
+/** A list as a value: items may hold what divides them, and letters that no address can (of a folder's name that is not
+ * UTF-8 each byte is half a surrogate pair). */
+export function joined(items) {
+  return items.map((item) => item.replace(/[%|\p{Surrogate}]/gu, (letter) => `%u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`)).join("|");
+}
+
+function unescaped(item) {
+  return item.replace(/%u([0-9a-f]{4})/g, (_, code) => String.fromCharCode(parseInt(code, 16)));
 }
 
 /** Change values; null removes one. Whoever listens is told which keys changed, unless it is done quietly. */
 export function set(changes, { quietly = false } = {}) {
   const changed = [];
   for (const [key, value] of Object.entries(changes)) {
-    const text = Array.isArray(value) ? value.join("|") : value === null || value === "" ? undefined : String(value);
+    const text = Array.isArray(value) ? joined(value) : value === null || value === "" ? undefined : String(value);
     if (values[key] === (text || undefined)) continue;
     changed.push(key);
     if (text) values[key] = text; else delete values[key];

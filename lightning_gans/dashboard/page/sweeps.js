@@ -1,12 +1,12 @@
 // Sweeps: which parameters matter, what the objective did, every trial.
 
-import { aim, badness, choice, count, fill, h, labelled, number, parts, shorten, status } from "page/dom.js";
+import { aim, badness, choice, count, fill, h, labelled, number, parts, refill, shorten, status } from "page/dom.js";
 import { ask, runs } from "page/data.js";
 import { draw as plot, discard, ink, layout } from "page/chart.js";
 import { along, look } from "page/palette.js";
 import { parallel } from "page/parallel.js";
-import { get, link, set } from "page/state.js";
-import { replace, table } from "page/table.js";
+import { get, joined, link, set } from "page/state.js";
+import { table } from "page/table.js";
 
 /** The view's element and how it is renewed. */
 export function sweepsView() {
@@ -36,7 +36,7 @@ export function sweepsView() {
 /** Put all of a sweep into `element`; charts are left out once this is not what is wanted any more. */
 async function build(element, all, name, sweep, weights, wanted) {
   const goal = { minimize: "minimize", maximize: "maximize" }[sweep.metric.goal] ?? sweep.metric.goal;
-  const done = sweep.trials.filter((trial) => trial.state === "complete" && typeof trial.value === "number");
+  const done = sweep.trials.filter(isDone);
   const best = [...done].sort((a, b) => badness(a.value, goal) - badness(b.value, goal));
   const ranks = new Map(best.map((trial, i) => [trial.number, best.length > 1 ? i / (best.length - 1) : 0]));
   const names = [...new Set(sweep.trials.flatMap((trial) => Object.keys(trial.parameters)))]
@@ -46,13 +46,13 @@ async function build(element, all, name, sweep, weights, wanted) {
   const short = shorten(names);
   const head = [heading(all, name, sweep, goal, best, short, objective)];
   if (!done.length) {
-    fill(element, head, h("p", { class: "hint" }, "No trial is complete yet."), trials(sweep, goal, short, objective));
+    refill(element, head, h("p", { class: "hint" }, "No trial is complete yet."), trials(sweep, goal, short, objective));
     return;
   }
   // All there from the start, for each chart takes the width that its panel has when it is drawn.
   const charts = new Map([...short.keys()].map((key) => [key, h("div", { class: "chart" })]));
   const panels = h("div", { class: "panels" }, [...short].map(([key, text]) => h("section", { class: "panel", "aria-label": `${objective} against ${key}` }, h("h3", { title: key }, h("span", null, text)), charts.get(key))));
-  fill(element, head, coordinates(sweep, done, best, ranks, short, objective), h("div", { class: "columns" }, importance(weights, short), h("section", { class: "block" }, h("h3", null, "Objective over trials"), h("div", { class: "chart" }))),
+  refill(element, head, coordinates(sweep, done, best, ranks, short, objective), h("div", { class: "columns" }, importance(weights, short), h("section", { class: "block" }, h("h3", null, "Objective over trials"), h("div", { class: "chart" }))),
     h("section", { class: "block" }, h("h3", null, `${objective} against each parameter`), panels), trials(sweep, goal, short, objective));
   await history(element.querySelector(".columns .chart"), sweep, goal, objective);
   for (const [key, text] of short) if (wanted()) await against(charts.get(key), sweep, done, ranks, key, text, objective);
@@ -62,13 +62,18 @@ function heading(all, name, sweep, goal, best, short, objective) {
   const states = new Map();
   for (const trial of sweep.trials) states.set(trial.state, (states.get(trial.state) ?? 0) + 1);
   return h("header", { class: "block" },
-    h("div", { class: "tools" }, labelled("Sweep", choice(all.map((each) => [each.name, each.name]), name, (value) => set({ sweep: value, trial: null }))),
-      labelled("Objective on a log scale", h("input", { type: "checkbox", checked: get("loss") === "log", onchange: (event) => set({ loss: event.target.checked ? "log" : null }) })),
+    h("div", { class: "tools" }, labelled("Sweep", choice(all.map((each) => [each.name, each.name]), name, (value) => set({ sweep: value, trial: null, best: null }), { "data-focus": "sweep" })),
+      labelled("Objective on a log scale", h("input", { type: "checkbox", checked: get("loss") === "log", "data-focus": "log", onchange: (event) => set({ loss: event.target.checked ? "log" : null }) })),
       h("p", { class: "soft" }, `${sweep.method} search, ${aim(goal).words || goal}: `, h("code", null, sweep.metric.name)),
       h("p", null, [...states].map(([state, n]) => [status(state), ` ${n}  `]))),
     best.length ? h("p", { class: "best" }, `Best: trial ${best[0].number}, ${objective} `, h("strong", null, number(best[0].value)),
       best[0].low !== null && best[0].low !== undefined ? ` (${number(best[0].low)} to ${number(best[0].high)})` : best[0].spread ? ` ± ${number(best[0].spread)}` : "",
-      ` with ${[...short].map(([key, text]) => `${text} ${plain(best[0].parameters[key])}`).join(", ")} · `, h("a", { href: toRuns(best[0].runs) }, "its runs")) : null);
+      ` with ${[...short].map(([key, text]) => `${text} ${plain(best[0].parameters[key])}`).join(", ")} · `, h("a", { href: toRuns(best[0].runs), "data-focus": "best" }, "its runs")) : null);
+}
+
+/** Whether a trial has its value, and so its place in the pictures. */
+function isDone(trial) {
+  return trial.state === "complete" && typeof trial.value === "number";
 }
 
 /** A value; of a class or function its last name. */
@@ -82,7 +87,12 @@ function plain(value) {
 
 /** The address of the run table with some runs selected. */
 function toRuns(some) {
-  return link({ view: "runs", sel: some.join("|"), filter: null, status: null });
+  return link({ view: "runs", sel: joined(some), filter: null, status: null });
+}
+
+/** Emphasise a trial, or no more. */
+function press(trial) {
+  set({ trial: get("trial") === String(trial.number) ? null : trial.number });
 }
 
 function isLog(sweep, key) {
@@ -97,7 +107,7 @@ function coordinates(sweep, done, best, ranks, short, objective) {
   const slider = h("input", { type: "range", min: 1, max: done.length, value: most, id: "bright", "data-focus": "bright", oninput: () => { told.value = slider.value; }, onchange: () => set({ best: slider.value }) });
   const picture = parallel({
     axes, trials: done, rank: (trial) => ranks.get(trial.number), bright: (trial) => bright.has(trial.number), chosen: get("trial") === "" ? null : Number(get("trial")),
-    choose: (trial) => set({ trial: trial.number }), words: `Parallel coordinates of ${done.length} complete trials over ${[...short.values()].join(", ")} and ${objective}; the best has ${number(best[0].value)}. The table below has every value.`,
+    choose: press, words: `Parallel coordinates of ${done.length} complete trials over ${[...short.values()].join(", ")} and ${objective}; the best has ${number(best[0].value)}. The table below has every value.`,
     space: document.getElementById("main").clientWidth - 64,
   });
   return h("section", { class: "block" }, h("div", { class: "tools" }, h("h3", null, "Parallel coordinates"), labelled("Emphasise the best", slider, told), h("p", { class: "ramp" }, "best ", h("span", { style: `background:linear-gradient(90deg,${[0, 0.33, 0.67, 1].map(along).join(",")})` }), " worst")), picture);
@@ -113,7 +123,7 @@ function importance(weights, short) {
 }
 
 async function history(element, sweep, goal, objective) {
-  const done = sweep.trials.filter((trial) => trial.state === "complete" && typeof trial.value === "number").sort((a, b) => a.number - b.number);
+  const done = sweep.trials.filter(isDone).sort((a, b) => a.number - b.number);
   let lead = null;
   const leads = done.map((trial) => (lead = lead === null || badness(trial.value, goal) < badness(lead, goal) ? trial.value : lead));
   const [point, line] = [look(0), look(1)];
@@ -154,19 +164,21 @@ function decades(values) {
 
 function trials(sweep, goal, short, objective) {
   const columns = [
-    { id: "number", title: "Trial", value: (trial) => trial.number, rowhead: true },
-    { id: "state", title: "State", value: (trial) => trial.state, cell: (trial) => status(trial.state, trial.message) },
+    { id: "number", title: "Trial", value: (trial) => trial.number, rowhead: true, cell: (trial) => !isDone(trial) ? trial.number : h("button", {
+      type: "button", class: "small", "data-focus": `trial ${trial.number}`, "aria-label": `Emphasise trial ${trial.number}`, "aria-pressed": String(String(trial.number) === get("trial")), onclick: () => press(trial),
+    }, trial.number) },
+    { id: "state", title: "State", value: (trial) => trial.state, cell: (trial) => status(trial.state) },
     { id: "value", title: `${objective} ${aim(goal).sign}`, number: true, descending: goal === "maximize", value: (trial) => trial.value },
-    { id: "spread", title: "Over seeds", number: true, value: (trial) => trial.spread, cell: (trial) => (trial.values?.length > 1 ? `${trial.values.map(number).join(", ")}` : "–") },
+    sweep.trials.some((trial) => trial.values?.length > 1) && { id: "spread", title: "Over seeds", number: true, value: (trial) => trial.spread, cell: (trial) => (trial.values?.length > 1 ? `${trial.values.map(number).join(", ")}` : "–") },
     ...[...short].map(([key, title]) => ({ id: key, title, hint: key, number: typeof sweep.trials[0]?.parameters[key] === "number", value: (trial) => last(trial.parameters[key]) })),
     { id: "samples", title: "Samples", number: true, value: (trial) => trial.samples_seen, cell: (trial) => count(trial.samples_seen) },
-    { id: "message", title: "Message", value: (trial) => trial.message ?? "", cell: (trial) => trial.message || "–" },
+    sweep.trials.some((trial) => trial.message) && { id: "message", title: "Message", value: (trial) => trial.message ?? "", cell: (trial) => trial.message || "–" },
     { id: "runs", title: "Runs", value: null, cell: (trial) => { const there = trial.runs.filter((run) => runs.has(run)); return there.length ? h("a", { href: toRuns(there), "data-focus": `runs ${trial.number}` }, `show ${there.length}`) : "–"; } },
-  ];
+  ].filter(Boolean);
   const holder = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Trials, scrollable" });
-  const draw = (sort) => replace(holder, table({
+  const draw = (sort) => refill(holder, table({
     columns, rows: sweep.trials, sort, caption: "Trials, one a row", onsort: (value) => { set({ trials: value }); draw(value); },
-    row: (trial) => ({ "data-trial": trial.number, class: String(trial.number) === get("trial") ? "selected" : null, onclick: (event) => { if (!event.target.closest("a")) set({ trial: trial.number }); } }),
+    row: (trial) => ({ "data-trial": trial.number, class: isDone(trial) ? (String(trial.number) === get("trial") ? "drawn selected" : "drawn") : null, onclick: (event) => { if (isDone(trial) && !event.target.closest("a, button")) press(trial); } }),
   }));
   draw(get("trials", goal === "maximize" ? "-value" : "value"));
   return h("section", { class: "block" }, h("h3", null, "Trials"), holder);

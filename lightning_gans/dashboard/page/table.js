@@ -1,6 +1,6 @@
 // A table that sorts by any of its columns, for runs, trials and numbers.
 
-import { h, fill, number } from "page/dom.js";
+import { breakable, h, number } from "page/dom.js";
 
 /** Order two values: numbers by size, texts by their letters and the numbers in them; what is missing is last. */
 export function compare(a, b, descending) {
@@ -8,11 +8,6 @@ export function compare(a, b, descending) {
   if (none(a) || none(b)) return none(a) - none(b);
   const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
   return descending ? -order : order;
-}
-
-/** A name that may be broken after its underscores and dots. */
-function breakable(name) {
-  return name.split(/(?<=[_.])/).flatMap((part, i) => (i ? [h("wbr"), part] : [part]));
 }
 
 /** Rows in the order of a column's values; equal ones stay as they are. */
@@ -35,10 +30,10 @@ export function table({ columns, rows, sort, onsort, caption, row = () => ({}), 
     const content = [breakable(column.title), column.note && h("small", null, column.note)];
     const press = () => onsort(active ? (descending ? column.id : `-${column.id}`) : `${column.descending ? "-" : ""}${column.id}`);
     return h("th", {
-      scope: "col", class: column.number ? "number" : null, title: column.hint,
+      scope: "col", class: column.number ? "number" : column.rowhead ? "first" : null, title: column.hint,
       "aria-sort": !column.value ? null : active ? (descending ? "descending" : "ascending") : "none",
     }, column.head ?? (column.value && onsort
-      ? h("button", { type: "button", "data-sort": column.id, onclick: press }, h("span", null, content),
+      ? h("button", { type: "button", "data-sort": column.id, "data-hint": column.hint, "aria-description": column.hint, onclick: press }, h("span", null, content),
         h("span", { class: "arrow", "aria-hidden": "true" }, active ? (descending ? "▼" : "▲") : ""))
       : content));
   });
@@ -49,15 +44,4 @@ export function table({ columns, rows, sort, onsort, caption, row = () => ({}), 
   })));
   return h("table", { class: sticky ? "sticky" : null },
     h("caption", { class: "hidden" }, caption), h("thead", null, h("tr", null, head)), h("tbody", null, body));
-}
-
-/** Put a new table in the old one's place, with the focus where it was. */
-export function replace(holder, element) {
-  const focus = holder.contains(document.activeElement) ? document.activeElement : null;
-  const mark = focus && ["data-sort", "data-focus"].map((name) => [name, focus.getAttribute(name)]).find(([, value]) => value);
-  const { scrollTop, scrollLeft } = holder;
-  fill(holder, element);
-  holder.scrollTop = scrollTop;
-  holder.scrollLeft = scrollLeft;
-  if (mark) holder.querySelector(`[${mark[0]}="${CSS.escape(mark[1])}"]`)?.focus({ preventScroll: true });
 }
