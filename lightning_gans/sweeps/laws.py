@@ -14,6 +14,9 @@ Number = int | float
 _TAIL = 1e-6
 """Quantiles below it and above 1 - it are never drawn: a normal law ends at 4.75 deviations."""
 
+_INSIDE = 0.618
+"""Where in a range the value lies that is tried beside its ends: hardly at a whole number."""
+
 
 @dataclass(frozen=True)
 class Law:
@@ -80,20 +83,36 @@ def _whole(name: str, min: int, max: int) -> Law:
 
 def _range(name: str, min: Number, max: Number, log: bool = False, q: Number | None = None) -> Law:
     value = _same if q is None else _rounded(q)
-    multiples = None
-    if q is not None and not log:
-        first, last = round(min / q), round(max / q)
-        multiples = [sorted((min, k * q, max))[1] for k in range(first, last + 1)]
+    if not math.isfinite(value(max) - value(min)):
+        raise OverflowError
+    between = min ** (1 - _INSIDE) * max**_INSIDE if log else min + (max - min) * _INSIDE
     return Law(
         lambda trial: trial.suggest_float(name, min, max, log=log),
         value,
-        multiples,
-        [value(min), value(max)],
+        None,
+        # What Optuna draws is a float, whatever the ends are.
+        [value(float(x)) for x in (min, between, max)],
     )
 
 
 def _log_range(name: str, min: Number, max: Number, q: Number | None = None) -> Law:
     return _range(name, min, max, log=True, q=q)
+
+
+def _steps(name: str, min: Number, max: Number, q: Number) -> Law:
+    """From ``min`` on by ``q``, without ``max``: a grid's q_uniform as W&B has it."""
+    steps = range(math.ceil((max - min) / q))
+
+    def value(step: int) -> Number:
+        at = min + step * q
+        return float(f"{at:.12g}") if isinstance(at, float) else at
+
+    return Law(
+        lambda trial: trial.suggest_int(name, 0, steps[-1]),
+        value,
+        steps,
+        [value(0), value(steps[-1])],
+    )
 
 
 def _by_quantile(name: str, inverse: Callable[[Number], Number], q: Number | None) -> Law:
@@ -103,6 +122,8 @@ def _by_quantile(name: str, inverse: Callable[[Number], Number], q: Number | Non
     def value(quantile: Number) -> Number:
         return rounded(inverse(quantile))
 
+    if not all(math.isfinite(value(end)) for end in (_TAIL, 1 - _TAIL)):
+        raise OverflowError
     return Law(
         lambda trial: trial.suggest_float(name, _TAIL, 1 - _TAIL),
         value,
@@ -127,12 +148,16 @@ def _beta(name: str, a: Number = 1.0, b: Number = 1.0, q: Number | None = None) 
 
 @dataclass(frozen=True)
 class Distribution:
-    """How a law is made, and the keys of a sweep file that it needs and takes besides."""
+    """How a law is made, and the keys of a sweep file that it needs and takes besides.
+
+    Those that are another one ``in_grid`` say so.
+    """
 
     make: Callable[..., Law]
     needs: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
     q: Number | None = None
+    in_grid: Callable[..., Law] | None = None
 
 
 _ENDS, MOMENTS, SHAPE = ("min", "max"), ("mu", "sigma"), ("a", "b")
@@ -143,7 +168,7 @@ DISTRIBUTIONS = {
     "categorical_w_probabilities": Distribution(_weighted, ("values", "probabilities")),
     "int_uniform": Distribution(_whole, _ENDS),
     "uniform": Distribution(_range, _ENDS),
-    "q_uniform": Distribution(_range, _ENDS, ("q",), q=1.0),
+    "q_uniform": Distribution(_range, _ENDS, ("q",), q=1.0, in_grid=_steps),
     "log_uniform_values": Distribution(_log_range, _ENDS),
     "q_log_uniform_values": Distribution(_log_range, _ENDS, ("q",), q=1.0),
     # log(1 / x) is uniform where log(x) is: another name for the same law.

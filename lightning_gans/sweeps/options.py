@@ -2,16 +2,23 @@
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
 from lightning_gans.errors import InputError
+from lightning_gans.runs.goals import goal
 from lightning_gans.sweeps.command import as_typed, command_line, fit_options
-from lightning_gans.sweeps.schema import Sweep, read_sweep
+from lightning_gans.sweeps.schema import GOALS, Sweep, read_sweep
 from lightning_gans.sweeps.space import grid
 
 __all__ = ["run"]
 
+_MOST_TRIALS = 10_000
+"""The storage has each of them before the first one runs."""
+_SEEDED = ("--seed_everything=0", "--data.seed=0")
+"""What a trial of several seeds has besides."""
+_GPU = re.compile(r"\d+|(GPU|MIG)-[\w/-]+")
 _EXAMPLE = "lightning sweep configs/sweeps/ring.yaml --jobs 2"
 
 
@@ -58,17 +65,18 @@ def run(args: list[str]) -> None:
             raise InputError(f"--{name} is {value}; it must be at least 1")
     sweep = read_sweep(options.file)
     total = _total(sweep, options.trials)
-    gpus = [gpu for gpu in options.gpus.split(",") if gpu]
-    if len(gpus) % options.gpus_per_trial:
-        raise InputError(f"--gpus {options.gpus} cannot be shared out by {options.gpus_per_trial}")
+    gpus = _gpus(options.gpus, options.gpus_per_trial)
     if options.seeds > 1 and (own := {"seed_everything", "data.seed"} & sweep.parameters.keys()):
         raise InputError(f"{own.pop()} is a parameter of the sweep, so --seeds must be 1")
     jobs = options.jobs or max(1, len(gpus) // options.gpus_per_trial)
     name = options.name or sweep.file.stem
-    if Path(name).name != name:
+    if Path(name).name != name or name == "..":
         raise InputError(f"--name {name!r} must be a plain name")
     if sweep.ignored:
         print(f"only W&B's server heeds {', '.join(sweep.ignored)}: not used here")
+    known = goal(sweep.metric)
+    if known in GOALS and known != sweep.goal:
+        print(f"the sweep will {sweep.goal} {sweep.metric}, which one would {known}: metric.goal")
     _work(sweep, options, Path(options.folder) / name, total, jobs, gpus)
 
 
@@ -101,7 +109,9 @@ def _work(
     if study is None:
         if any(folder.glob("trial_*")):
             raise InputError(f"{folder} holds trials of another sweep; --name starts a new one")
-        probe(sweep, more)
+        if options.resume:
+            print(f"there is no sweep {folder.name} in {folder.parent} yet: starting it")
+        probe(sweep, [*more, *_SEEDED] if options.seeds > 1 else more)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -127,14 +137,41 @@ def _work(
     _tell(sweep, trials, folder)
 
 
+def _gpus(given: str, per_trial: int) -> list[str]:
+    """What ``--gpus`` names, all of which are here; empty: no GPU is shared out."""
+    gpus = [gpu.strip() for gpu in given.split(",")] if given else []
+    for gpu in gpus:
+        if not _GPU.fullmatch(gpu):
+            raise InputError(f"--gpus {given}: {gpu!r} is no number, nor GPU-... or MIG-...")
+        if gpus.count(gpu) > 1:
+            raise InputError(f"--gpus {given} has {gpu} twice; --jobs lets trials share a GPU")
+    if per_trial > 1 and not gpus:
+        raise InputError(f"--gpus_per_trial {per_trial} needs --gpus, e.g. --gpus 0,1,2,3")
+    if len(gpus) % per_trial:
+        raise InputError(f"--gpus {given} cannot be shared out by {per_trial}")
+    if gpus:
+        from lightning_gans.sweeps.probe import usable
+
+        if (n := usable(gpus)) < len(gpus):
+            raise InputError(f"--gpus {given}: of these {len(gpus)} torch can use {n} here")
+    return gpus
+
+
 def _total(sweep: Sweep, asked: int | None) -> int:
     """How many trials there are."""
+    total = asked or sweep.run_cap
     if sweep.method == "grid":
         everything = len(grid(sweep.laws))
-        return min(everything, asked or sweep.run_cap or everything)
-    if total := asked or sweep.run_cap:
-        return total
-    raise InputError(f"{sweep.file}: {sweep.method} has no end; give it run_cap, or say --trials N")
+        total = min(everything, total or everything)
+    if total is None:
+        raise InputError(
+            f"{sweep.file}: {sweep.method} has no end; give it run_cap, or say --trials N"
+        )
+    if total > _MOST_TRIALS:
+        raise InputError(
+            f"{sweep.file}: {total:,} trials are more than {_MOST_TRIALS:,}; say --trials N"
+        )
+    return total
 
 
 def _definition(sweep: Sweep, options: argparse.Namespace) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import runpy
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from lightning_gans.errors import InputError
 from lightning_gans.sweeps.command import as_typed, command_line, fit_options
 from lightning_gans.sweeps.schema import Sweep
 
-__all__ = ["probe"]
+__all__ = ["probe", "usable"]
 
 
 def probe(sweep: Sweep, more: list[str]) -> None:
@@ -36,6 +37,20 @@ def probe(sweep: Sweep, more: list[str]) -> None:
     )
     if done.returncode:
         raise InputError(done.stderr.strip())
+
+
+def usable(gpus: list[str]) -> int:
+    """How many of these GPUs torch can use, up to the first that it cannot.
+
+    Another process finds out, as what torch sees is settled when it is loaded.
+
+    Args:
+        gpus: As CUDA_VISIBLE_DEVICES names them.
+    """
+    count = "import torch; print(torch.cuda.device_count())"
+    here = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(gpus)}
+    done = subprocess.run([sys.executable, "-c", count], env=here, capture_output=True, text=True)
+    return int(done.stdout)
 
 
 def _main() -> None:

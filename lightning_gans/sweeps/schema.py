@@ -11,9 +11,9 @@ import yaml
 from lightning_gans.errors import InputError, meant
 from lightning_gans.paths import CONFIGS
 from lightning_gans.sweeps.laws import DISTRIBUTIONS, Law
-from lightning_gans.sweeps.space import grid, law
+from lightning_gans.sweeps.space import grid, is_number, is_whole, law
 
-__all__ = ["Sweep", "read_sweep"]
+__all__ = ["GOALS", "Sweep", "read_sweep"]
 
 _METHODS = ("grid", "random", "bayes")
 _USED = (
@@ -22,13 +22,16 @@ _USED = (
 )
 _TOLD_W_AND_B = ("description", "entity", "apiVersion", "kind", "controller")
 _THEIRS = ("metrics", "scheduler", "job", "image_uri")
-_GOALS = ("minimize", "maximize")
+GOALS = ("minimize", "maximize")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _PARAMETER_KEYS = (
     *("distribution", "value", "values", "probabilities", "min", "max", "q"),
     *("mu", "sigma", "a", "b"),
 )
 _RENAMED = {old: f"{old}_values" for old in ("log_uniform", "q_log_uniform", "inv_log_uniform")}
+_TEXTS = ("name", "program", "project")
+_MOST_ETA, _MOST_S = 100, 100
+"""Far beyond use, and the powers of the one up to the other are still floats."""
 _COMMAND = ["${env}", "${interpreter}", "${program}", "${args}"]
 
 
@@ -73,13 +76,26 @@ def read_sweep(name: str) -> Sweep:
     """
     file = _found(name)
     try:
-        content = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-    try:
-        return _checked(file, content)
+        return _checked(file, yaml.load(file.read_text(), _Loader))
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that a mapping has twice, of which YAML's own loader takes the last."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set[str]()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise InputError(f"line {key.start_mark.line + 1} has {key.value} once more")
+            seen.add(key.value)
+        return node
 
 
 def _alternatives(wrong: str, known: Collection[str]) -> str:
@@ -113,15 +129,20 @@ def _checked(file: Path, content: Any) -> Sweep:
     parameters = content.get("parameters")
     if not isinstance(parameters, dict) or not parameters:
         raise InputError("it needs parameters, e.g. {model.lr: {min: 0.001, max: 0.1}}")
-    laws = {name: _law(name, given) for name, given in parameters.items()}
+    laws = {name: _law(name, given, method) for name, given in parameters.items()}
     if method == "grid":
         grid(laws)
     run_cap = content.get("run_cap")
-    if run_cap is not None and (not _is_whole(run_cap) or run_cap < 1):
+    if run_cap is not None and (not is_whole(run_cap) or run_cap < 1):
         raise InputError(f"run_cap is {run_cap!r}; it must be a whole number above 0")
     command = content.get("command", _COMMAND)
     if not isinstance(command, list) or not command:
         raise InputError("command must be a list, e.g. [lightning, fit, '${args}']")
+    for key in _TEXTS:
+        if content.get(key) is not None and not isinstance(content[key], str):
+            raise InputError(f"{key} is {content[key]!r}; it must be a text")
+    if "${program}" in command and not content.get("program"):
+        raise InputError("command has ${program}, but there is no program")
     return Sweep(
         file=file,
         method=method,
@@ -139,19 +160,20 @@ def _checked(file: Path, content: Any) -> Sweep:
 
 
 def _metric(given: Any) -> tuple[str, str, list[str]]:
-    if not isinstance(given, dict) or not isinstance(given.get("name"), str):
+    name = given.get("name") if isinstance(given, dict) else None
+    if not isinstance(name, str) or not name.strip():
         raise InputError("it needs a metric, e.g. {name: val/generator_loss, goal: minimize}")
     known = ("name", "goal", "target", "impute", "impute_while_running")
     for key in given:
         if key not in known:
             raise InputError(f"metric has no key {key!r}{_alternatives(str(key), known)}")
     goal = given.get("goal", "minimize")
-    if goal not in _GOALS:
-        raise InputError(f"metric.goal is {goal!r}{_alternatives(str(goal), _GOALS)}")
-    return given["name"], goal, [f"metric.{key}" for key in known[2:] if key in given]
+    if goal not in GOALS:
+        raise InputError(f"metric.goal is {goal!r}{_alternatives(str(goal), GOALS)}")
+    return name, goal, [f"metric.{key}" for key in known[2:] if key in given]
 
 
-def _law(name: Any, given: Any) -> Law:
+def _law(name: Any, given: Any, method: str) -> Law:
     if not isinstance(name, str) or not _PARAMETER.fullmatch(name):
         raise InputError(f"parameters: {name!r} is no name of an option")
     if not isinstance(given, dict):
@@ -164,6 +186,8 @@ def _law(name: Any, given: Any) -> Law:
                 f"parameters.{name} has no key {key!r}{_alternatives(str(key), _PARAMETER_KEYS)}"
             )
     kind = given.get("distribution")
+    if kind is not None and not isinstance(kind, str):
+        raise InputError(f"parameters.{name}: distribution is {kind!r}, not a text")
     if kind in _RENAMED:
         raise InputError(
             f"parameters.{name}: {kind} is no longer W&B's; {_RENAMED[kind]} takes the values "
@@ -174,7 +198,7 @@ def _law(name: Any, given: Any) -> Law:
             f"parameters.{name}: distribution is {kind!r}{_alternatives(str(kind), DISTRIBUTIONS)}"
         )
     try:
-        return law(name, given)
+        return law(name, given, method)
     except InputError as error:
         raise InputError(f"parameters.{name}: {error}") from error
 
@@ -193,15 +217,15 @@ def _early(given: Any) -> dict[str, Any] | None:
         if key not in known:
             raise InputError(f"early_terminate has no key {key!r}{_alternatives(str(key), known)}")
     for key in ("min_iter", "max_iter", "s"):
-        if key in given and (not _is_whole(given[key]) or given[key] < 1):
+        if key in given and (not is_whole(given[key]) or given[key] < 1):
             raise InputError(f"early_terminate.{key} must be a whole number above 0")
-    eta = given.get("eta", 3)
-    if isinstance(eta, bool) or not isinstance(eta, int | float) or eta <= 1:
-        raise InputError(f"early_terminate.eta is {eta!r}; it must be above 1")
-    if "min_iter" not in given and not {"max_iter", "s"} <= given.keys():
+    eta, s, strict = given.get("eta", 3), given.get("s", 1), given.get("strict", True)
+    if not is_number(eta) or not 1 < eta <= _MOST_ETA:
+        raise InputError(f"early_terminate.eta is {eta!r}; it must be above 1, at most {_MOST_ETA}")
+    if s > _MOST_S:
+        raise InputError(f"early_terminate.s is {s}; it must be at most {_MOST_S}")
+    if not isinstance(strict, bool):
+        raise InputError(f"early_terminate.strict is {strict!r}; it must be true or false")
+    if not ({"max_iter", "s"} if "max_iter" in given else {"min_iter"}) <= given.keys():
         raise InputError("early_terminate needs min_iter, or max_iter and s")
     return given
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

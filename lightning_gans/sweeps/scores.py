@@ -44,7 +44,7 @@ class Watched:
     Args:
         run: The run folder; it may not be there yet.
         metric: A column, or its last part, perhaps after beginnings of those before it; of several
-            columns the first.
+            columns the exact one, else the first.
         goal: minimize or maximize.
         which: best or last: of all its values, the one that counts.
 
@@ -99,6 +99,8 @@ class Watched:
 
     def _column(self) -> str:
         """The metric's column; empty where there is none."""
+        if self.metric in self.columns:
+            return self.metric
         return next((column for column in self.columns if _means(self.metric, column)), "")
 
     def score(self) -> Score:

@@ -2,23 +2,27 @@
 
 import json
 import math
-from itertools import product
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 from lightning_gans.errors import InputError
 from lightning_gans.sweeps.laws import DISTRIBUTIONS, MOMENTS, SHAPE, Law
 
-__all__ = ["grid", "law"]
+__all__ = ["grid", "is_number", "is_whole", "law"]
 
 _ENDS = ("min", "max")
+_MOST = 2**53
+"""Whole numbers beyond it are not all floats."""
 
 
-def law(name: str, given: dict[str, Any]) -> Law:
+def law(name: str, given: dict[str, Any], method: str = "random") -> Law:
     """The law of a parameter as a sweep file gives it.
 
     Args:
         name: The parameter's.
         given: ``distribution`` or what it follows from, with numbers that are in order.
+        method: Of the sweep; in a grid some distributions are another one.
 
     Raises:
         InputError: A key is missing or unknown to the distribution, or its numbers are not in
@@ -35,7 +39,21 @@ def law(name: str, given: dict[str, Any]) -> Law:
     _check(kind, settings)
     if distribution.q is not None:
         settings.setdefault("q", distribution.q)
-    return distribution.make(name, **settings)
+    try:
+        make = (method == "grid" and distribution.in_grid) or distribution.make
+        return make(name, **settings)
+    except OverflowError as error:
+        raise InputError(f"{kind} with {settings} has values that are no floats") from error
+
+
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number that a float can be; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a number, and finite."""
+    return is_whole(value) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _implied(given: dict[str, Any]) -> str:
@@ -57,8 +75,8 @@ def _check(kind: str, settings: dict[str, Any]) -> None:
         if isinstance(value, str):
             hint = "; YAML wants a point, as in 1.0e-3" if "e" in value.lower() else ""
             raise InputError(f"{key} is the text {value!r}, not a number{hint}")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"{key} is {value!r}, not a number")
+        if not is_number(value):
+            raise InputError(f"{key} is {value!r}, not a finite number")
         if key in ("q", *SHAPE) and value <= 0:
             raise InputError(f"{key} is {value}; it must be above 0")
     if kind == "int_uniform" and any(not isinstance(settings[end], int) for end in _ENDS):
@@ -79,22 +97,42 @@ def _check(kind: str, settings: dict[str, Any]) -> None:
         shares = settings["probabilities"]
         if not isinstance(shares, list) or len(shares) != len(settings["values"]):
             raise InputError("probabilities must be as many as values")
+        if not all(is_number(share) for share in shares):
+            raise InputError(f"probabilities must be numbers, not {shares}")
         if any(share < 0 for share in shares) or not math.isclose(sum(shares), 1.0):
             raise InputError(f"probabilities must be at least 0 and add up to 1, not {shares}")
 
 
-def grid(laws: dict[str, Law]) -> list[dict[str, Any]]:
+class _Grid(Sequence):
+    """Every combination of the laws' values, each made when it is asked for."""
+
+    def __init__(self, laws: dict[str, Law]) -> None:
+        self._laws = laws
+        self._size = math.prod(len(law.all) for law in laws.values())
+        if self._size > sys.maxsize:
+            raise InputError(f"the grid has {self._size:.1e} combinations; no run ends it")
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        left, chosen = range(self._size)[index], {}
+        for name, law in reversed(self._laws.items()):
+            left, at = divmod(left, len(law.all))
+            chosen[name] = law.all[at]
+        return {name: chosen[name] for name in self._laws}
+
+
+def grid(laws: dict[str, Law]) -> Sequence[dict[str, Any]]:
     """Every combination, the last parameter changing fastest, as Optuna would suggest it.
 
     Raises:
-        InputError: A parameter has no end of values; the message says which.
+        InputError: A parameter has no end of values, or there are too many combinations; the
+            message says which.
     """
     for name, each in laws.items():
         if each.all is None:
             raise InputError(
                 f"parameters.{name}: a grid needs values, whole min and max, or q_uniform"
             )
-    return [
-        dict(zip(laws, values, strict=True))
-        for values in product(*(each.all for each in laws.values()))
-    ]
+    return _Grid(laws)

@@ -12,7 +12,7 @@ from lightning_gans.sweeps.schema import Sweep
 
 __all__ = ["Bands", "bands", "pruner"]
 
-_BEFORE_MEDIANS = 3
+_BEFORE_MEDIANS, _BANDS = 3, 100
 
 
 def bands(settings: dict[str, Any]) -> list[int]:
@@ -24,7 +24,7 @@ def bands(settings: dict[str, Any]) -> list[int]:
     if "max_iter" in settings:
         shares = [int(settings["max_iter"] / eta**i) for i in range(1, settings["s"] + 1)]
         return sorted(share for share in shares if share >= 1)
-    return [int(settings["min_iter"] * eta**i) for i in range(20)]
+    return [int(settings["min_iter"] * eta**i) for i in range(_BANDS)]
 
 
 class Bands(BasePruner):

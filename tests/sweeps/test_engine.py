@@ -231,7 +231,13 @@ def test_places_share_out_cores_and_gpus(monkeypatch):
     [
         (["--trials=0"], "--trials is 0; it must be at least 1"),
         (["--gpus=0,1,2", "--gpus_per_trial=2"], "--gpus 0,1,2 cannot be shared out by 2"),
+        (["--gpus=x"], "--gpus x: 'x' is no number"),
+        (["--gpus=0,-1"], "'-1' is no number"),
+        (["--gpus=0,1,0"], "--gpus 0,1,0 has 0 twice"),
+        (["--gpus=99"], "--gpus 99: of these 1 torch can use 0 here"),
+        (["--gpus_per_trial=2"], "--gpus_per_trial 2 needs --gpus"),
         (["--name=a/b"], "--name 'a/b' must be a plain name"),
+        (["--name=.."], "--name '..' must be a plain name"),
         (["--job=2"], "unrecognized arguments: --job=2"),
         (["--storage=postgresql://a:secret@127.0.0.1:1/x"], "a:***@127.0.0.1:1/x cannot be used"),
         ([], "runs/sweeps/tiny holds trials of another sweep; --name starts a new one"),
@@ -248,9 +254,27 @@ def test_options_that_cannot_be_used_are_named(options, message, written, lightn
 def test_a_random_sweep_needs_an_end_and_seeds_of_its_own_no_other(written, lightning):
     answer = lightning("sweep", str(written([8], method="random")))
     assert answer.code == 2 and "random has no end; give it run_cap" in answer.err
+    answer = lightning("sweep", str(written([8], method="random")), "--trials=10001")
+    assert answer.code == 2 and "10,001 trials are more than 10,000" in answer.err
     path = written([8], parameters={"data.seed": {"values": [1, 2]}})
     answer = lightning("sweep", str(path), "--seeds=3")
     assert answer.code == 2 and "data.seed is a parameter of the sweep" in answer.err
+
+
+def test_resume_says_that_there_was_nothing_to_go_on_with(written, lightning):
+    path = written([8], command=["lightning", "test", "${args}"])  # refused after it
+    answer = lightning("sweep", str(path), "--resume", "--name=tinny")
+    assert answer.code == 2 and "must run `lightning fit`" in answer.err
+    assert answer.out == "there is no sweep tinny in runs/sweeps yet: starting it\n"
+    assert lightning("sweep", str(path)).out == ""
+
+
+@pytest.mark.parametrize("given, said", [({}, True), ({"goal": "maximize"}, False)])
+def test_a_goal_that_finds_the_worst_is_said(given, said, written, lightning):
+    command = ["lightning", "test", "${args}"]  # refused after it
+    path = written([8], command=command, metric={"name": "captured", **given})
+    told = "the sweep will minimize captured, which one would maximize: metric.goal\n"
+    assert lightning("sweep", str(path)).out == (told if said else "")
 
 
 def test_lightning_sweep_helps_without_torch():

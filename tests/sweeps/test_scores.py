@@ -40,6 +40,15 @@ def test_best_and_last_have_their_place_and_interval(run, metric):
     assert worst.score() == Score(3.0, 128, 2.0, 4.0)
 
 
+def test_the_exact_column_comes_before_one_that_is_like_it(tmp_path):
+    (tmp_path / "metrics.csv").write_text(
+        "step,samples_seen,quality/digits32_b/fd,quality/digits32/fd\n0,64,1.0,2.0\n"
+    )
+    exact = Watched(tmp_path, "quality/digits32/fd", "minimize", "best")
+    exact.look()
+    assert exact.score() == Score(2.0, 64)
+
+
 def test_what_is_not_finite_or_not_whole_does_not_count(run):
     loss = Watched(run, "val/loss", "minimize", "last")
     loss.look()

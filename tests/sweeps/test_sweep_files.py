@@ -38,6 +38,10 @@ def parameter(**given):
     return {"parameters": {"model.lr": given}}
 
 
+def hyperband(**given):
+    return {"early_terminate": {"type": "hyperband", **given}}
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
@@ -76,6 +80,28 @@ def parameter(**given):
         (parameter(distribution="q_uniform", min=1, max=2, q=0), "q is 0; it must be above 0"),
         (parameter(distribution="int_uniform", min=1, max=2.5), "whole min and max"),
         ({"method": "grid"}, "parameters.model.lr: a grid needs values"),
+        (parameter(distribution=["normal"]), "distribution is ['normal'], not a text"),
+        (parameter(distribution={"a": 1}), "distribution is {'a': 1}, not a text"),
+        (parameter(values=[1, 2], probabilities=["a", "b"]), "must be numbers, not ['a', 'b']"),
+        (parameter(values=[1, 2], probabilities=[True, False]), "must be numbers"),
+        (parameter(min=0.0, max=math.inf), "max is inf, not a finite number"),
+        (parameter(distribution="q_uniform", min=0, max=1, q=math.nan), "q is nan"),
+        (parameter(distribution="normal", sigma=math.nan), "sigma is nan"),
+        (parameter(distribution="log_normal", mu=1000), "log_normal with {'mu': 1000} has values"),
+        (parameter(distribution="q_uniform", min=0, max=1e300, q=1e-300), "that are no floats"),
+        (parameter(distribution="uniform", min=-1e308, max=1e308), "that are no floats"),
+        (parameter(min=0, max=10**400), "max is 1000"),
+        ({"metric": {"name": ""}}, "it needs a metric"),
+        ({"program": 5}, "program is 5; it must be a text"),
+        ({"program": ["a"], "command": ["${program}", "${args}"]}, "program is ['a']"),
+        ({"command": ["${program}", "fit", "${args}"]}, "but there is no program"),
+        ({"project": ["a"]}, "project is ['a']"),
+        (hyperband(min_iter=1, max_iter=9), "needs min_iter, or max_iter and s"),
+        (hyperband(min_iter=1, eta=math.nan), "eta is nan"),
+        (hyperband(min_iter=1, eta=math.inf), "eta is inf"),
+        (hyperband(min_iter=1, eta=1e300), "at most 100"),
+        (hyperband(max_iter=9, s=1000), "s is 1000; it must be at most 100"),
+        (hyperband(min_iter=1, strict="nope"), "strict is 'nope'; it must be true or false"),
     ],
 )
 def test_what_is_wrong_is_named(changes, message, written):
@@ -83,6 +109,13 @@ def test_what_is_wrong_is_named(changes, message, written):
     with pytest.raises(InputError) as error:
         read_sweep(path)
     assert message in str(error.value) and str(error.value).startswith(path)
+
+
+def test_a_key_that_is_there_twice_is_named(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("method: grid\nmetric: {name: a}\nmethod: random\n")
+    with pytest.raises(InputError, match="twice.yaml: line 3 has method once more"):
+        read_sweep(str(path))
 
 
 def test_a_good_file_is_read(written):
@@ -194,6 +227,24 @@ def test_choices_have_their_shares(given, shares):
     assert stats.chisquare(counts, np.array(shares) * len(values)).pvalue > 0.01
 
 
+@pytest.mark.parametrize(
+    "given, kind",
+    [
+        ({"distribution": "log_uniform_values", "min": 8, "max": 64}, float),
+        ({"distribution": "uniform", "min": 8, "max": 64}, float),
+        ({"distribution": "normal", "mu": 36, "sigma": 4}, float),
+        ({"distribution": "q_uniform", "min": 8, "max": 64, "q": 0.5}, float),
+        ({"distribution": "q_uniform", "min": 8, "max": 64}, float),
+        ({"distribution": "q_log_uniform_values", "min": 8, "max": 64, "q": 4}, int),
+        ({"min": 8, "max": 64}, int),
+    ],
+    ids=lambda v: str(v)[:40],
+)
+def test_what_is_tried_out_is_of_the_type_that_is_drawn(given, kind):
+    tried = law("x", given).edges
+    assert {type(value) for value in [*tried, *draws(given, 20)]} == {kind}
+
+
 def test_a_constant_is_constant():
     assert set(draws({"value": 0.3}, n=5)) == {0.3}
 
@@ -205,19 +256,37 @@ def test_a_grid_is_every_combination_once():
         "c": {"distribution": "q_uniform", "min": 0.0, "max": 0.3, "q": 0.1},
         "d": {"value": "y"},
     }
-    laws = {name: law(name, each) for name, each in given.items()}
+    laws = {name: law(name, each, "grid") for name, each in given.items()}
     study, seen = optuna.create_study(), []
     for combination in grid(laws):
         study.enqueue_trial(combination)
         trial = study.ask()
         seen.append(tuple(str(each.value(each.suggest(trial))) for each in laws.values()))
     expected = [
-        (a, b, c, "y")
-        for a in ("x", "[1]", "True")
-        for b in "234"
-        for c in ("0.0", "0.1", "0.2", "0.3")
+        (a, b, c, "y") for a in ("x", "[1]", "True") for b in "234" for c in ("0.0", "0.1", "0.2")
     ]
     assert seen == expected
+
+
+@pytest.mark.parametrize(
+    "ends", [(0.0, 0.3, 0.1), (0, 8, 2), (0.05, 0.4, 0.1), (1, 4.5, 1), (3, 4, 5)]
+)
+def test_steps_of_a_grid_are_wandbs(ends):
+    """In W&B's grid_search.py they are np.arange(min, max, q)."""
+    given = dict(zip(("min", "max", "q"), ends, strict=True))
+    steps = law("x", {"distribution": "q_uniform", **given}, "grid")
+    values = [steps.value(step) for step in steps.all]
+    assert values == pytest.approx(np.arange(*ends).tolist(), rel=1e-9, abs=1e-12)
+    assert {type(value) for value in values} == {type(ends[0] + ends[2])}
+
+
+def test_a_large_grid_is_not_laid_out():
+    ends = {"min": 0, "max": 10**9}
+    combinations = grid({name: law(name, ends) for name in "ab"})
+    assert len(combinations) == (10**9 + 1) ** 2
+    assert combinations[10**9 + 3] == {"a": 1, "b": 2} and combinations[-1]["a"] == 10**9
+    with pytest.raises(InputError, match="1.0e\\+27 combinations"):
+        grid({name: law(name, ends) for name in "abc"})
 
 
 def stopped(settings, goal, histories):
@@ -262,5 +331,7 @@ def test_bands_are_wandbs():
     assert bands({"min_iter": 3, "eta": 2})[:4] == [3, 6, 12, 24]
     assert bands({"min_iter": 1, "eta": 1.5})[:5] == [1, 1, 2, 3, 5]
     assert bands({"max_iter": 27, "s": 2}) == [3, 9]
+    assert len(bands({"min_iter": 1, "eta": 1.1})) == 100  # twenty would end at 6
+    assert max(bands({"min_iter": 2**53, "eta": 100.0})) > 1e210  # the most that a file may say
     with pytest.raises(InputError, match="below 1"):
         Bands({"max_iter": 2, "s": 1})
