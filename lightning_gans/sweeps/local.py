@@ -4,11 +4,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from json import JSONDecodeError
 from typing import Any
 
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from lightning_gans.errors import InputError, Interrupted
@@ -58,7 +59,8 @@ class Engine:
 
         Raises:
             Interrupted: A signal asked to stop; what ran is saved and waits to go on.
-            InputError: A run has ended without the metric of the sweep, or the storage is lost.
+            InputError: A run has ended without the metric of the sweep, which no other has logged
+                either, or the storage is lost.
         """
         with self._listening():
             try:
@@ -67,7 +69,7 @@ class Engine:
                         time.sleep(_BETWEEN_LOOKS)
                 finally:
                     self._break_off()
-            except StorageInternalError as error:
+            except (StorageInternalError, JSONDecodeError) as error:
                 self._save_without_storage()
                 reason = " ".join(str(error.__cause__ or error).split())
                 raise InputError(
@@ -84,12 +86,15 @@ class Engine:
     def _step(self) -> bool:
         """Start what can start, look at what runs; whether there is anything left to do."""
         changed = self._collect()
-        self._queue.beat([running.trial.number for running in self._running.values()])
         self._queue.reclaim()
         due = changed or time.monotonic() - self._looked_at > _BETWEEN_LOOKS_AT_ALL
         while due and self._free and (trial := self._queue.pop()):
-            place = self._free.pop(0)
-            parameters, index = self._queue.parameters(trial), trial.user_attrs["index"]
+            try:
+                parameters, index = self._queue.parameters(trial), trial.user_attrs["index"]
+            except UpdateFinishedTrialError:  # it was taken for dead, and is another's now
+                continue
+            place = min(self._free, key=self._crowd)
+            self._free.remove(place)
             self._running[place] = Running(
                 self._plan, trial, index, parameters, self._places[place], self._worker.lock
             )
@@ -97,6 +102,10 @@ class Engine:
         if due:
             self._show(changed)
         return any(trial["state"] in _OPEN for trial in self._shown)
+
+    def _crowd(self, place: int) -> int:
+        """How many trials run on the GPUs of ``place``."""
+        return sum(self._places[other] == self._places[place] for other in self._running)
 
     def _collect(self) -> bool:
         """Take the results of trials that have ended; whether there were any."""
@@ -106,12 +115,18 @@ class Engine:
                 end = running.poll()
             except NeverLogged as error:
                 end = End(TrialState.FAIL, {"message": str(error)})
-                self._close(place, end)
-                raise
+                if not self._ever_logged():
+                    self._close(place, end)
+                    raise
             if end is not None:
                 self._close(place, end)
                 ended = True
         return ended
+
+    def _ever_logged(self) -> bool:
+        """Whether any trial has logged the metric."""
+        attempts = self._queue.attempts()
+        return any(a.intermediate_values or "value" in a.user_attrs for a in attempts)
 
     def _close(self, place: int, end: End) -> None:
         running = self._running.pop(place)
@@ -130,27 +145,36 @@ class Engine:
 
     def _break_off(self) -> None:
         """Let what runs save and end, and wait to go on; at once if asked again."""
-        first, asked_at = self._asked, time.monotonic()
-        for running in self._running.values():
-            running.break_off()
-        self._asked = None
-        while self._running:
-            if self._asked and time.monotonic() - asked_at > _SECONDS_OF_PATIENCE:
-                for running in self._running.values():
-                    running.kill()
+
+        def open_trials() -> bool:
             with suppress(NeverLogged):  # it has been said, or will be by whoever goes on
                 self._collect()
-            time.sleep(_BETWEEN_LOOKS)
-        self._asked = first
+            return bool(self._running)
+
+        self._end_runs(open_trials)
         self._queue.fill()
         self._show(now=True)
 
     def _save_without_storage(self) -> None:
         """Let what runs save and end; whoever goes on finds it without a worker."""
+        runs = list(self._running.values())
+        self._end_runs(lambda: any(running.goes_on for running in runs))
+        self._running.clear()
+
+    def _end_runs(self, any_left: Callable[[], bool]) -> None:
+        """Let all runs save and end; kill them if a signal asks again meanwhile."""
+        first, asked_at = self._asked, time.monotonic()
         for running in self._running.values():
             running.break_off()
-            running.wait()
-        self._running.clear()
+        self._asked = None
+        try:
+            while any_left():
+                if self._asked and time.monotonic() - asked_at > _SECONDS_OF_PATIENCE:
+                    for running in self._running.values():
+                        running.kill()
+                time.sleep(_BETWEEN_LOOKS)
+        finally:
+            self._asked = first
 
     @contextmanager
     def _listening(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ that an earlier one counts lets go. So workers may die, start and join anywhere 
 
 import time
 import warnings
-from datetime import datetime, timedelta
+from contextlib import suppress
 from typing import Any
 
 import optuna
@@ -22,8 +22,8 @@ from lightning_gans.sweeps.workers import Worker
 
 __all__ = ["Queue", "counts", "deciding", "sampler"]
 
-_HEARTBEAT, _LOOK_FOR_DEAD = 30, 5
-_STARTING = timedelta(seconds=20)
+_LOOK_FOR_DEAD, _STARTING = 5, 20
+"""Seconds: between looks, and until a trial that nobody signed is taken for given up."""
 _MOST_AT_RANDOM = 10
 
 
@@ -74,7 +74,7 @@ class Queue:
         self.sweep, self.study, self.total = sweep, study, total
         self._storage, self._worker, self._seed = storage, worker, seed
         self._study_id = storage.get_study_id_from_name(study.study_name)
-        self._beat_at = self._looked_at = -float("inf")
+        self._looked_at, self._unsigned = -float("inf"), dict[int, float]()
         self.fill()
 
     def attempts(self) -> list[FrozenTrial]:
@@ -93,9 +93,11 @@ class Queue:
             return
         combinations = grid(self.sweep.laws) if self.sweep.method == "grid" else []
         for index in missing:
-            fixed = there[index].params if index in there else {}
-            if combinations and not fixed:
-                fixed = combinations[index]
+            before = there.get(index)
+            # One that was broken off amid its draws is drawn anew: that the same seed gives the
+            # same values rests on their order.
+            drawn = before is not None and "parameters" in before.user_attrs
+            fixed = before.params if drawn else combinations[index] if combinations else {}
             self.study.enqueue_trial(fixed, user_attrs={"index": index})
 
     def pop(self) -> Trial | None:
@@ -107,13 +109,13 @@ class Queue:
             try:
                 if not self._storage.set_trial_state_values(id_, TrialState.RUNNING):
                     continue
+                self._beat(id_)  # before it is signed: one that is signed never waits for a beat
+                if self._earlier_counts(waiting):
+                    self._storage.set_trial_state_values(id_, TrialState.FAIL)
+                    continue
+                self._storage.set_trial_user_attr(id_, "worker", self._worker.name)
             except UpdateFinishedTrialError:
                 continue
-            if self._earlier_counts(waiting):
-                self._storage.set_trial_state_values(id_, TrialState.FAIL)
-                continue
-            self._storage.set_trial_user_attr(id_, "worker", self._worker.name)
-            self.beat([waiting.number], now=True)
             index = waiting.user_attrs["index"]
             self.study.sampler = sampler(self.sweep.method, self._seed, index, self.total)
             return Trial(self.study, id_)
@@ -141,35 +143,39 @@ class Queue:
         except UpdateFinishedTrialError:
             return
 
-    def beat(self, numbers: list[int], now: bool = False) -> None:
-        """Tell a database that these trials are alive, from time to time."""
-        if isinstance(self._storage, RDBStorage) and (
-            now or time.monotonic() - self._beat_at > _HEARTBEAT
-        ):
-            self._beat_at = time.monotonic()
-            for number in numbers:
-                self._storage.record_heartbeat(self._id(number))
-
     def reclaim(self) -> None:
-        """Let trials of workers that are no more wait again; looks only from time to time."""
+        """Let trials of workers that are no more wait again; looks only from time to time.
+
+        Whoever lives here, even if it is halted, is vouched for in the database; of workers
+        elsewhere only their silence there tells.
+        """
         if time.monotonic() - self._looked_at < _LOOK_FOR_DEAD:
             return
         self._looked_at = time.monotonic()
         for attempt in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            worker = attempt.user_attrs.get("worker")
-            if worker is None:
-                dead = datetime.now() - attempt.datetime_start > _STARTING
-            else:
-                dead = self._worker.knows_dead(worker)
-            if dead:
-                try:
+            if (lives := self._lives(attempt)) is False:
+                with suppress(UpdateFinishedTrialError):
                     self._storage.set_trial_state_values(self._id(attempt.number), TrialState.FAIL)
-                except UpdateFinishedTrialError:
-                    continue
+            elif lives:
+                self._beat(self._id(attempt.number))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             fail_stale_trials(self.study)
         self.fill()
+
+    def _lives(self, attempt: FrozenTrial) -> bool | None:
+        """Whether the worker of one that runs lives; None if that cannot be told here."""
+        worker = attempt.user_attrs.get("worker")
+        if worker is not None:
+            return self._worker.lives(worker, not isinstance(self._storage, RDBStorage))
+        # By this process's clock: those of other machines differ.
+        since = self._unsigned.setdefault(attempt.number, time.monotonic())
+        return False if time.monotonic() - since > _STARTING else None
+
+    def _beat(self, id_: int) -> None:
+        """Tell a database that this trial lives."""
+        if isinstance(self._storage, RDBStorage):
+            self._storage.record_heartbeat(id_)
 
     def _earlier_counts(self, attempt: FrozenTrial) -> bool:
         index = attempt.user_attrs["index"]

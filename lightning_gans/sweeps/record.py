@@ -1,6 +1,7 @@
 """sweep.json: what a sweep is and how its trials stand, for people and programs to read."""
 
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,8 @@ def write_record(folder: Path, sweep: Sweep, trials: list[dict[str, Any]]) -> No
         "command": sweep.command,
         "trials": trials,
     }
-    partial = folder / f".sweep.json.{os.getpid()}"
+    # Several workers write it, perhaps on several machines.
+    partial = folder / f".sweep.json.{secrets.token_hex(4)}"
     partial.write_text(to_json(content, indent=1) + "\n")
     os.replace(partial, folder / "sweep.json")
 

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import statistics
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from lightning_gans.errors import InputError, meant
 
 __all__ = ["NeverLogged", "Score", "Watched", "over_seeds"]
+
+_BETWEEN_LOOKS, _SHARE = 1.0, 20.0
 
 
 class NeverLogged(InputError):
@@ -56,9 +59,26 @@ class Watched:
         self.columns: list[str] = []
         self.values: list[tuple[int, float]] = []
         self._seen: tuple[int, int] | None = None
+        self._due_at = 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether to look again: a second after the last look, or twenty times as long as it took.
+
+        So the file, which is read as a whole, never costs more than a twentieth of a core.
+        """
+        return time.monotonic() >= self._due_at
 
     def look(self) -> bool:
         """Read what is new; whether anything was."""
+        start = time.monotonic()
+        try:
+            return self._read()
+        finally:
+            end = time.monotonic()
+            self._due_at = end + max(_BETWEEN_LOOKS, _SHARE * (end - start))
+
+    def _read(self) -> bool:
         path = self.run / "metrics.csv"
         try:
             stat = path.stat()

@@ -7,6 +7,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
 from lightning_gans.errors import InputError
+from lightning_gans.sweeps.queue import counts
 from lightning_gans.sweeps.schema import Sweep
 
 __all__ = ["Bands", "bands", "pruner"]
@@ -30,7 +31,8 @@ class Bands(BasePruner):
     """Stops trials that are not among the best 1 / eta of a band (Li et al., 2017), as W&B does.
 
     In the last band that a trial has reached, its value is compared with those that all trials,
-    whatever became of them, had there. It may be stopped later by trials that come after it.
+    whatever became of them, had there (one that was broken off counts when it is run again). It
+    may be stopped later by trials that come after it.
 
     Args:
         settings: ``early_terminate`` of a sweep file. ``strict`` (true, as in W&B's schema)
@@ -55,7 +57,7 @@ class Bands(BasePruner):
         there = sorted(
             sign * other.intermediate_values[band]
             for other in others
-            if band in other.intermediate_values
+            if counts(other) and band in other.intermediate_values
         )
         threshold = there[int(self._share * len(there))]
         return (own[band] if self._strict else min(own.values())) > threshold

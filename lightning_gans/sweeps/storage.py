@@ -1,6 +1,8 @@
 """Where a sweep's trials are kept: a journal in its folder, or a database for many machines."""
 
 import logging
+import os
+import re
 import time
 import warnings
 from pathlib import Path
@@ -18,11 +20,37 @@ __all__ = ["begin", "begun", "open_storage", "without_password"]
 _SECONDS_TO_CONNECT = 10
 _SECONDS_TO_WRITE = 10
 """Whoever holds the journal for longer was killed while writing."""
+_PASSWORD = re.compile(r"(://[^:@/]*:).*@", re.DOTALL)
+_SECRET = re.compile(r"([?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=)[^&]*", re.IGNORECASE)
 _BEAT, _DEAD_AFTER = 60, 180
+
+
+class _MendingLock(JournalFileSymlinkLock):
+    """The lock of a journal; who gets it first removes a line that was begun and never ended.
+
+    Such a line, left by a full disk or a kill, would make one with the next, unreadable for ever.
+    """
+
+    def acquire(self) -> bool:
+        """Wait for the lock."""
+        got = super().acquire()
+        with open(self._lock_target_file, "r+b") as journal:
+            end = whole = journal.seek(0, os.SEEK_END)
+            while whole:
+                journal.seek(whole - 1)
+                if journal.read(1) == b"\n":
+                    break
+                whole -= 1
+            if whole < end:
+                journal.truncate(whole)
+        return got
 
 
 def open_storage(url: str | None, folder: Path) -> BaseStorage:
     """The database at ``url``, or without one ``folder``/journal.log, made if there is none.
+
+    PostgreSQL's password need not be in ``url``, where ``ps`` shows it: without one its library
+    takes PGPASSWORD or ~/.pgpass.
 
     Raises:
         InputError: It cannot be opened.
@@ -31,13 +59,15 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
     if url is None:
         try:
             path = str(folder / "journal.log")
-            lock = JournalFileSymlinkLock(path, _SECONDS_TO_WRITE)
+            lock = _MendingLock(path, _SECONDS_TO_WRITE)
             return JournalStorage(JournalFileBackend(path, lock))
         except (OSError, ValueError) as error:
             raise InputError(f"{folder}/journal.log cannot be read: {error}") from error
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
     shown = without_password(url)
+    if not url.startswith("sqlite") and url.partition("?")[0].count("@") > 1:
+        raise InputError(f"--storage {shown}: an @ in its user or password must be written %40")
     options: dict[str, Any] = {"pool_pre_ping": True}
     if url.startswith(("postgresql://", "postgres://")):
         url = "postgresql+psycopg://" + url.partition("://")[2]
@@ -48,7 +78,7 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
     except (ModuleNotFoundError, ImportError) as error:
         extra = "; pip install 'lightning-gans[postgres]'" if "psycopg" in str(error) else ""
         raise InputError(f"--storage {shown} needs a driver: {error}{extra}") from error
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise InputError(
             f"--storage {shown} is no address of a database, such as "
             "postgresql://user@host/database"
@@ -59,14 +89,10 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
 
 
 def without_password(url: str) -> str:
-    """``url`` as it may be shown."""
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
+    """``url`` as it may be shown; of what is no address only what follows the last @."""
+    if "://" not in url:
         return url.rpartition("@")[2]
+    return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1***@", url))
 
 
 def _connect(url: str, options: dict[str, Any]) -> RDBStorage:

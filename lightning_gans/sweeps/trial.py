@@ -1,9 +1,8 @@
 """One trial: a process ``lightning fit`` for each of its seeds, one after another."""
 
 import contextlib
-import ctypes
 import os
-import shutil
+import secrets
 import signal
 import subprocess
 import sys
@@ -12,16 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial, TrialState
 
 from lightning_gans.errors import InputError
+from lightning_gans.runs import runs_of
 from lightning_gans.sweeps.command import command_line, fit_options, ours
 from lightning_gans.sweeps.schema import Sweep
 from lightning_gans.sweeps.scores import NeverLogged, Score, Watched, over_seeds
+from lightning_gans.sweeps.workers import die_with_parent, locked
 
 __all__ = ["End", "Plan", "Running"]
 
-_DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+_OF_ONE_RUN = ("WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH")
+"""Variables that would make all trials one run of W&B."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,12 @@ class Running:
     ) -> None:
         self.trial, self.index, self.parameters = trial, index, parameters
         self._plan, self._lock = plan, lock
-        self._environment = {**os.environ, "TQDM_DISABLE": "1", **environment}
+        kept = {key: value for key, value in os.environ.items() if key not in _OF_ONE_RUN}
+        self._environment = {**kept, "TQDM_DISABLE": "1", **environment}
         self.folder = plan.folder / f"trial_{index}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._scores: list[Score] = []
         self._told, self._pruning, self._breaking_off = 0, False, False
-        self._process: subprocess.Popen | None = None
         self._next()
 
     def options(self, seed: int) -> list[str]:
@@ -104,16 +107,34 @@ class Running:
         """The folder of the run that goes on."""
         return self.folder / f"version_{len(self._scores)}"
 
+    @property
+    def pid(self) -> int | None:
+        """Of the run's process, if one was started."""
+        return self._process.pid if self._process else None
+
     def poll(self) -> End | None:
         """Look how it is doing; its end, or None while it goes on.
 
         Raises:
             NeverLogged: A run has ended without the metric.
         """
+        if not self._begun:
+            if self._breaking_off:
+                return End(TrialState.FAIL, {})
+            self._begun = self._begin()
+            return None
         code = self._process.poll() if self._process else 0
         if code is None:
-            if self._watched.look() and not self._scores:
-                self._report()
+            if (
+                self._watched.due
+                and self._watched.look()
+                and not self._scores
+                and not self._breaking_off
+            ):
+                try:
+                    self._report()
+                except UpdateFinishedTrialError:  # it was taken for dead, and is another's now
+                    self.break_off()
             return None
         self._watched.look()
         if code == 0:
@@ -140,10 +161,10 @@ class Running:
         self._breaking_off = True
         self._signal(signal_number)
 
-    def wait(self) -> None:
-        """Until the run has ended."""
-        if self._process:
-            self._process.wait()
+    @property
+    def goes_on(self) -> bool:
+        """Whether the run's process has not ended."""
+        return self._process is not None and self._process.poll() is None
 
     def kill(self) -> None:
         """End the run at once, with all its processes."""
@@ -152,12 +173,11 @@ class Running:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
-        if self._process and self._process.poll() is None:
+        if self.goes_on:
             self._process.send_signal(number)
 
     def _runs(self) -> dict[str, Any]:
-        there = sorted(self.folder.glob("version_*"), key=lambda path: int(path.name[8:]))
-        return {"runs": [f"{self.folder.name}/{path.name}" for path in there]}
+        return {"runs": [f"{self.folder.name}/{run.name}" for run in runs_of(self.folder)[::-1]]}
 
     def _report(self) -> None:
         """Tell Optuna what is new, by the number of values so far, and prune if it says so."""
@@ -171,31 +191,44 @@ class Running:
                 self._signal(signal.SIGTERM)
 
     def _next(self) -> None:
-        """Start the next run, or go on with it where an earlier attempt has begun it."""
-        seed, sweep = len(self._scores), self._plan.sweep
+        """Turn to the next run."""
+        sweep = self._plan.sweep
         self._watched = Watched(self.run, sweep.metric, sweep.goal, self._plan.which)
-        self._process = None
-        if (self.run / "checkpoints/final.ckpt").is_file():
-            return
-        more = []
-        if any(self.run.glob("checkpoints/*.ckpt")):
-            more = ["--resume=auto"]
-        elif self.run.is_dir():
-            shutil.rmtree(self.run)  # it was killed before it had saved anything
-        with (self.folder / "log.txt").open("a") as log:
-            self._log_from = log.tell()
-            self._process = self._start([*self.options(seed), *more], log)
+        self._process: subprocess.Popen | None = None
+        self._begun = self._begin()
 
-    def _start(self, options: list[str], log: TextIO) -> subprocess.Popen:
+    def _begin(self) -> bool:
+        """Start the run, or go on with it where an earlier attempt has begun it.
+
+        False, and nothing is done, while that attempt still writes there: its worker may have
+        been taken for dead though its run lives.
+        """
+        if (lock := locked(self.folder / "lock")) is None:
+            return False
+        with lock:  # from here on the run alone has it
+            if (self.run / "checkpoints/final.ckpt").is_file():
+                return True
+            more = []
+            if any(self.run.glob("checkpoints/*.ckpt")):
+                more = ["--resume=auto"]
+            elif self.run.is_dir():  # it was killed before it had saved anything
+                self.run.rename(self.folder / f".{self.run.name}_{secrets.token_hex(3)}")
+            with (self.folder / "log.txt").open("a") as log:
+                self._log_from = log.tell()
+                options = [*self.options(len(self._scores)), *more]
+                self._process = self._start(options, log, lock.fileno())
+        return True
+
+    def _start(self, options: list[str], log: TextIO, lock: int) -> subprocess.Popen:
         return subprocess.Popen(
             ours(options),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             env=self._environment,
-            pass_fds=[self._lock],
+            pass_fds=[self._lock, lock],
             start_new_session=True,  # Ctrl-C is for the sweep, which hands it on
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
         )
 
     def _last_words(self, code: int) -> str:
@@ -211,8 +244,3 @@ class Running:
             memory = ", as systems do when memory is full" if name == "SIGKILL" else ""
             return f"killed by {name}{memory}; before that: {last}"
         return last
-
-
-def _die_with_parent() -> None:
-    """Be told to save and stop when the sweep is no more (Linux)."""
-    ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, signal.SIGTERM)

@@ -1,12 +1,33 @@
 """Who works on a sweep, and whether they are still alive."""
 
+import ctypes
 import fcntl
 import os
 import secrets
+import signal
 import socket
 from pathlib import Path
+from typing import IO
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "die_with_parent", "locked"]
+
+_DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
+
+def locked(path: Path, mode: str = "a") -> IO | None:
+    """``path``, opened and locked until all who inherit it have closed it; None if others have it.
+
+    Args:
+        path: A file.
+        mode: How it is opened.
+    """
+    file = path.open(mode)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
 
 
 class Worker:
@@ -19,34 +40,47 @@ class Worker:
         folder: Where the workers' files are kept.
 
     Attributes:
-        name: <host>/<file>, which other workers know it by.
+        name: <host>:<folder>/<file>, which other workers know it by.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{os.getpid()}_{secrets.token_hex(3)}"
-        self.name = f"{socket.gethostname()}/{name}"
+        self._home = f"{socket.gethostname()}:{folder.resolve()}"
+        self.name = f"{self._home}/{name}"
         self._path = folder / name
-        self._file = self._path.open("w")
+        self._file = locked(self._path, "w")
         self.lock = self._file.fileno()
-        fcntl.flock(self.lock, fcntl.LOCK_EX)
 
-    def knows_dead(self, other: str) -> bool:
-        """Whether ``other`` is of this machine and no more; of others nothing is known."""
-        host, _, name = other.rpartition("/")
-        if host != socket.gethostname() or name == self._path.name:
-            return False
-        try:
-            with (self._folder / name).open() as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
+    def lives(self, other: str, all_here: bool) -> bool | None:
+        """Whether the worker ``other`` or a trial of it lives; None if that cannot be told here.
+
+        Args:
+            other: Its name.
+            all_here: Whether all workers have their files in this folder, on this machine, though
+                its name may have changed since.
+        """
+        home, _, name = other.rpartition("/")
+        if not all_here and home != self._home:
+            return None
+        if name == self._path.name:
             return True
-        except BlockingIOError:
+        try:
+            file = locked(self._folder / name, "r+")
+        except FileNotFoundError:
             return False
-        return True
+        if file is None:
+            return True
+        file.close()
+        return False
 
     def leave(self) -> None:
         """Nothing of this worker runs any more."""
         self._path.unlink(missing_ok=True)
         self._file.close()
+
+
+def die_with_parent() -> None:
+    """Be told to save and stop when the sweep is no more (Linux)."""
+    ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, signal.SIGTERM)

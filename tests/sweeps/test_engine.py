@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from optuna.trial import TrialState
 
 from lightning_gans.errors import InputError
+from lightning_gans.sweeps import queue as queues
 from lightning_gans.sweeps.command import as_typed, command_line, fit_options
 from lightning_gans.sweeps.local import Engine, places
 from lightning_gans.sweeps.probe import _main as probe_of_options
@@ -163,6 +165,7 @@ def engine(written, tmp_path):
 
 def test_the_score_is_the_mean_over_seeds(engine):
     work, folder = engine([8, 16], [[[3, 1], [2, 2]], [[5, 4], [0.5, 9]]], seeds=2)
+    (folder / "trial_0/version_0_old").mkdir()  # a user's own
     first, second = work.work()
     assert (first["value"], first["values"]) == (1.5, [1.0, 2.0])
     assert first["spread"] == pytest.approx(0.5**0.5) and first["samples_seen"] == 12
@@ -184,6 +187,31 @@ def test_a_metric_that_is_never_logged_stops_the_sweep_and_is_said(engine):
     first, second = record(folder)
     assert (first["state"], second["state"]) == ("failed", "waiting")
     assert "never logged" in first["message"] and not (folder / "trial_1").exists()
+
+
+def test_a_metric_that_one_trial_never_logged_is_that_trials_failure(engine):
+    work, folder = engine([8, 16, 32], [[[1.0]], [[2.0]], [[3.0]]])
+    path = folder / "trial_1/version_0/metrics.csv"
+    path.write_text(path.read_text().replace("generator_loss", "other"))
+    states = [trial["state"] for trial in work.work()]
+    assert states == ["complete", "failed", "complete"]
+    assert "never logged" in record(folder)[1]["message"]
+
+
+def test_a_trial_that_is_taken_for_dead_while_it_starts_is_run_again(engine, monkeypatch):
+    work, _ = engine([8, 16], [[[1.0]], [[2.0]]])
+    drawn, began = Queue.parameters, []
+
+    def parameters(self, trial):
+        began.append(trial.user_attrs["index"])
+        if len(began) == 1:
+            self.end(trial, TrialState.FAIL, {})  # as another worker would
+        return drawn(self, trial)
+
+    monkeypatch.setattr(Queue, "parameters", parameters)
+    monkeypatch.setattr(queues, "_LOOK_FOR_DEAD", 0)
+    assert [trial["state"] for trial in work.work()] == ["complete", "complete"]
+    assert began == [0, 1, 0]
 
 
 def test_places_share_out_cores_and_gpus(monkeypatch):

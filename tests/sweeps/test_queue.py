@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -18,11 +19,15 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from lightning_gans.errors import InputError
+from lightning_gans.sweeps import scores
 from lightning_gans.sweeps import storage as storages
 from lightning_gans.sweeps.queue import Queue, counts, deciding
 from lightning_gans.sweeps.schema import read_sweep
+from lightning_gans.sweeps.scores import Watched
+from lightning_gans.sweeps.stopping import Bands
 from lightning_gans.sweeps.storage import begin, begun, open_storage, without_password
-from lightning_gans.sweeps.workers import Worker
+from lightning_gans.sweeps.trial import Plan, Running
+from lightning_gans.sweeps.workers import Worker, locked
 
 TRIALS = 12
 PROGRAMS = [shutil.which("postgres"), *Path("/usr/lib/postgresql").glob("*/bin/postgres")]
@@ -31,6 +36,7 @@ POSTGRES = next((Path(p).resolve().parent for p in PROGRAMS if p), None)
 WORKER = """
 import sys, time
 from pathlib import Path
+from types import SimpleNamespace
 from optuna.trial import TrialState
 from lightning_gans.sweeps.queue import Queue
 from lightning_gans.sweeps.schema import read_sweep
@@ -163,9 +169,9 @@ def opened(folder, opening):
     """A queue of four trials in a journal, and what makes another worker's."""
     sweep, workers = read_sweep(str(folder / "sweep.yaml")), []
 
-    def another(total=4, url=None):
+    def another(total=4, url=None, name="few"):
         storage = opening(url, folder)
-        study = begin(storage, "few", "minimize", {"a": 1}, resume=True)
+        study = begin(storage, name, "minimize", {"a": 1}, resume=True)
         workers.append(Worker(folder / "workers"))
         return Queue(sweep, study, storage, workers[-1], total, 0)
 
@@ -183,6 +189,24 @@ def test_what_was_broken_off_is_run_again_as_it_was(opened):
     again = [opened().pop() for _ in range(4)][-1]
     assert again.user_attrs["index"] == 0 and opened().parameters(again) == values
     assert queue.pop() is None
+
+
+def test_what_was_broken_off_amid_its_draws_is_drawn_as_it_would_have_been(opened, folder):
+    sweep = yaml.safe_load((folder / "sweep.yaml").read_text())
+    sweep["parameters"]["y"] = {"min": 0.0, "max": 1.0}
+    (folder / "sweep.yaml").write_text(yaml.safe_dump(sweep))
+    drawn = []
+    for whole in (False, True):
+        queue = opened(total=1, name=f"whole {whole}")
+        queue.sweep = read_sweep(str(folder / "sweep.yaml"))
+        trial = queue.pop()
+        if not whole:
+            queue.sweep.laws["x"].suggest(trial)
+            queue.end(trial, TrialState.FAIL, {})
+            queue.fill()
+            trial = queue.pop()
+        drawn.append(queue.parameters(trial))
+    assert drawn[0] == drawn[1] and drawn[0]["x"] != drawn[0]["y"]
 
 
 def test_what_failed_is_not_run_again(opened):
@@ -218,9 +242,8 @@ def test_the_trials_of_a_machine_that_is_no_more_wait_again(opened, folder, monk
     queue.reclaim()
     assert queue.pop().user_attrs["index"] == 1 and queue.pop() is None  # it may still be alive
     time.sleep(2.1)
-    queue.beat([1], now=True)  # ours is
     other = opened(total=2, url=url)
-    other.reclaim()
+    other.reclaim()  # and says that the neighbour's trial lives, silent as that was
     again = other.pop()
     assert again.user_attrs["index"] == 0 and again.number == 2 and other.pop() is None
     queue.end(trial, TrialState.COMPLETE, {"value": 1.0})  # too late: it was taken for dead
@@ -241,18 +264,120 @@ def test_a_worker_lives_as_long_as_its_trials(tmp_path):
     with process.stdout as told:
         name, pid = told.readline().split() or told.readline().split()
     watcher = Worker(tmp_path)
-    assert not watcher.knows_dead(name) and not watcher.knows_dead(watcher.name)
+    assert watcher.lives(name, False) and watcher.lives(watcher.name, False)
     process.kill()
     process.wait()
-    assert not watcher.knows_dead(name)  # its trial goes on
+    assert watcher.lives(name, False)  # its trial goes on
     os.kill(int(pid), signal.SIGKILL)
     for _ in range(100):
-        if watcher.knows_dead(name):
+        if not watcher.lives(name, False):
             break
         time.sleep(0.05)
-    assert watcher.knows_dead(name) and not watcher.knows_dead("another-machine/1_abc")
+    assert watcher.lives(name, False) is False
+    before = f"another-machine:{tmp_path}/{name.rpartition('/')[2]}"
+    assert watcher.lives(before, False) is None  # of other machines nothing is known,
+    assert watcher.lives(before, True) is False  # but this one may have had another name
     watcher.leave()
-    assert not any(tmp_path.glob(watcher.name.partition("/")[2]))
+    assert not (tmp_path / watcher.name.rpartition("/")[2]).exists()
+
+
+def test_a_run_waits_while_an_earlier_attempt_still_writes_it(opened, folder, monkeypatch):
+    queue, trial_folder = opened(), folder / "trial_0"
+    run = trial_folder / "version_0"
+    run.mkdir(parents=True)
+    (run / "half").touch()
+    monkeypatch.setenv("WANDB_RUN_ID", "one-for-all")
+    writer = locked(trial_folder / "lock")
+    plan, trial = Plan(queue.sweep, folder, 1, "best", []), queue.pop()
+    with (folder / "worker").open("w") as own:
+        running = Running(plan, trial, 0, queue.parameters(trial), {}, own.fileno())
+        assert running.poll() is None and running.pid is None and (run / "half").is_file()
+        writer.close()
+        assert running.poll() is None and running.pid
+    try:
+        assert locked(trial_folder / "lock") is None  # the run has it now
+        assert [path.parent.name[:11] for path in trial_folder.glob("*/half")] == [".version_0_"]
+        if sys.platform == "linux":
+            environment = Path(f"/proc/{running.pid}/environ").read_bytes()
+            assert b"TQDM_DISABLE=1" in environment and b"WANDB_RUN_ID" not in environment
+    finally:
+        running.kill()
+        while running.goes_on:
+            time.sleep(0.01)
+
+
+def test_a_trial_that_is_taken_for_dead_lets_go(opened, folder):
+    queue, other, run = opened(), opened(), folder / "trial_0/version_0"
+    plan, trial = Plan(queue.sweep, folder, 1, "best", []), queue.pop()
+    with (folder / "worker").open("w") as own:
+        running = Running(plan, trial, 0, queue.parameters(trial), {}, own.fileno())
+    other.end(trial, TrialState.FAIL, {})
+    run.mkdir(exist_ok=True)
+    (run / "metrics.csv").write_text("step,samples_seen,epoch,loss\n1,8,0,0.5\n")
+    for _ in range(1200):
+        if end := running.poll():
+            break
+        time.sleep(0.05)
+    assert (end.state, end.result) == (TrialState.FAIL, {})
+    queue.end(trial, end.state, end.result)
+    other.fill()
+    assert [queue.pop().user_attrs["index"] for _ in range(4)] == [1, 2, 3, 0]
+
+
+def test_an_attempt_that_was_broken_off_is_no_rival_until_it_is_run_again(opened):
+    queue, rule = opened(total=2), Bands({"min_iter": 1, "eta": 3})
+
+    def stopped():
+        return rule.prune(queue.study, queue.study.trials[1])
+
+    first, second = queue.pop(), queue.pop()
+    first.report(1.0, 1)
+    second.report(2.0, 1)
+    assert stopped()
+    queue.end(first, TrialState.FAIL, {})
+    queue.fill()
+    assert not stopped()
+    queue.pop().report(1.0, 1)
+    assert stopped()
+
+
+def test_a_run_is_not_read_again_at_once(tmp_path, monkeypatch):
+    now = [100.0, 100.0, 100.4, 101.5, 108.3, 108.5]
+    monkeypatch.setattr(scores, "time", SimpleNamespace(monotonic=lambda: now.pop(0)))
+    watched = Watched(tmp_path, "loss", "minimize", "best")
+    assert watched.due
+    watched.look()  # takes 0.4 s: 20 times that is 8 s
+    assert not watched.due and not watched.due and watched.due
+    now[:] = [111.0, 111.0, 111.9, 112.1]
+    watched.look()  # takes no time: a second
+    assert not watched.due and watched.due
+
+
+def test_a_machine_whose_name_has_changed_goes_on_at_once(opened):
+    queue = opened(total=1)
+    trial = queue.pop()
+    name = trial.user_attrs["worker"].rpartition("/")[2]
+    trial.set_user_attr("worker", f"as-it-was-named-before:/x/{name}")
+    other = opened(total=1)
+    other.reclaim()
+    assert other.pop() is None  # it lives
+    trial.set_user_attr("worker", "as-it-was-named-before:/x/1_abc")
+    again = opened(total=1)
+    again.reclaim()
+    assert again.pop().user_attrs["index"] == 0
+
+
+@pytest.mark.parametrize("cut", [1, 5, 40])
+def test_a_journal_that_ends_in_half_a_line_is_gone_on_with(cut, opened, folder):
+    queue = opened()
+    queue.parameters(queue.pop())
+    journal = folder / "journal.log"
+    journal.write_bytes(journal.read_bytes()[:-cut])  # as a full disk or a kill leaves it
+    other = opened()
+    assert other.parameters(trial := other.pop())
+    other.end(trial, TrialState.COMPLETE, {"value": 1.0})
+    assert opened().attempts()[trial.number].value == 1.0
+    assert all(json.loads(line) for line in journal.read_text().splitlines())
 
 
 def test_a_sweep_is_not_gone_on_with_unasked_or_otherwise(folder):
@@ -273,6 +398,10 @@ def test_a_sweep_is_not_gone_on_with_unasked_or_otherwise(folder):
     [
         ("postgresql://me:secret@127.0.0.1:1/x", r"postgresql://me:\*\*\*@127.0.0.1:1/x cannot be"),
         ("no address, secret@x", "is no address of a database"),
+        ("postgresql://me:x@secret@127.0.0.1:1/x", r"me:\*\*\*@127.0.0.1:1/x: an @ in its"),
+        ("postgresql://me:a/secret@127.0.0.1:1/x", r"//me:\*\*\*@127.0.0.1:1/x cannot be"),
+        ("postgresql://127.0.0.1:1/x?user=me&password=secret", r"me&password=\*\*\* cannot be"),
+        ("postgresql://me:secret@host:abc/y", "is no address of a database"),
         ("mysql://me:secret@127.0.0.1:1/x", "needs a driver"),
     ],
 )
