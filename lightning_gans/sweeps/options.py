@@ -88,53 +88,28 @@ def _work(
     jobs: int,
     gpus: list[str],
 ) -> None:
-    from lightning_gans.sweeps.local import Engine, places
-    from lightning_gans.sweeps.probe import probe
-    from lightning_gans.sweeps.queue import Queue
+    from lightning_gans.sweeps.local import places
+    from lightning_gans.sweeps.probe import edges
     from lightning_gans.sweeps.stopping import pruner
-    from lightning_gans.sweeps.storage import begin, begun, open_storage
     from lightning_gans.sweeps.table import Display
     from lightning_gans.sweeps.trial import Plan
-    from lightning_gans.sweeps.workers import Worker
+    from lightning_gans.sweeps.work import Order, work
 
     more = [f"--run.project={sweep.project}"] if sweep.project else []
     if options.gpus_per_trial > 1:
         more.append(f"--trainer.devices={options.gpus_per_trial}")
-    rule = pruner(sweep, options.prune)
-    definition, study = _definition(sweep, options), None
-    storage = None
-    if options.storage or (folder / "journal.log").is_file():
-        storage = open_storage(options.storage, folder)
-        study = begun(storage, folder.name, definition, options.resume)
-    if study is None:
-        if any(folder.glob("trial_*")):
-            raise InputError(f"{folder} holds trials of another sweep; --name starts a new one")
-        if options.resume:
-            print(f"there is no sweep {folder.name} in {folder.parent} yet: starting it")
-        probe(sweep, [*more, *_SEEDED] if options.seeds > 1 else more)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written ({error.strerror})") from error
-    if study is None:
-        storage = storage or open_storage(None, folder)
-        study = begin(storage, folder.name, sweep.goal, definition, options.resume)
-    study.pruner = rule
-    worker = Worker(folder / "workers")
-    try:
-        queue = Queue(sweep, study, storage, worker, total, options.seed)
-        plan = Plan(sweep, folder, options.seeds, options.score, more)
-        display = Display(sweep, jobs)
-        engine = Engine(plan, queue, worker, places(jobs, gpus, options.gpus_per_trial), display)
-        trials = engine.work()
-        display.clear()
-    except OSError as error:  # a full disk, a folder taken away
-        raise InputError(
-            f"{error.filename or folder}: {error.strerror}; --resume goes on when that is mended"
-        ) from error
-    finally:
-        worker.leave()
-    _tell(sweep, trials, folder)
+    plan = Plan(sweep, folder, options.seeds, options.score, more)
+    order = Order(
+        definition=_definition(sweep, options),
+        total=total,
+        seed=options.seed,
+        resume=options.resume,
+        storage=options.storage,
+        places=places(jobs, gpus, options.gpus_per_trial),
+        rule=pruner(sweep, options.prune),
+    )
+    lines = edges(sweep, [*more, *_SEEDED] if options.seeds > 1 else more)
+    _tell(sweep, work(plan, order, Display(sweep, jobs), lines), folder)
 
 
 def _gpus(given: str, per_trial: int) -> list[str]:

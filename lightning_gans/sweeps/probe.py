@@ -7,36 +7,45 @@ import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 
 from lightning_gans.errors import InputError
 from lightning_gans.sweeps.command import as_typed, command_line, fit_options
 from lightning_gans.sweeps.schema import Sweep
 
-__all__ = ["probe", "usable"]
+__all__ = ["edges", "probe", "usable"]
 
 
-def probe(sweep: Sweep, more: list[str]) -> None:
-    """Let ``fit`` read the options of a few trials that together have every listed value.
+def probe(lines: Iterable[list[str]]) -> None:
+    """Let ``fit`` read the options of some trials.
 
     Another process does it, in which torch is loaded once.
 
     Args:
-        sweep: The sweep.
-        more: Options that every trial has besides.
+        lines: What follows ``lightning fit``, of each.
 
     Raises:
         InputError: Some options are refused; the message says which and why.
     """
-    lines = []
-    for i in range(max(len(law.edges) for law in sweep.laws.values())):
-        parameters = {name: law.edges[i % len(law.edges)] for name, law in sweep.laws.items()}
-        line = command_line(sweep.command, parameters, sweep.program)
-        lines.append([*fit_options(line), *more])
+    tried = json.dumps(list(lines))
     done = subprocess.run(
-        [sys.executable, "-m", __name__], input=json.dumps(lines), capture_output=True, text=True
+        [sys.executable, "-m", __name__], input=tried, capture_output=True, text=True
     )
     if done.returncode:
         raise InputError(done.stderr.strip())
+
+
+def edges(sweep: Sweep, more: list[str]) -> Iterator[list[str]]:
+    """The options of a few trials that together have every listed value.
+
+    Args:
+        sweep: The sweep.
+        more: Options that every trial has besides.
+    """
+    for i in range(max(len(law.edges) for law in sweep.laws.values())):
+        parameters = {name: law.edges[i % len(law.edges)] for name, law in sweep.laws.items()}
+        line = command_line(sweep.command, parameters, sweep.program)
+        yield [*fit_options(line), *more]
 
 
 def usable(gpus: list[str]) -> int:

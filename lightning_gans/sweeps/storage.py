@@ -131,8 +131,7 @@ def begun(
         return None
     if not resume:
         raise InputError(
-            f"there is a sweep {name} already; --resume goes on with it or joins it, "
-            "--name starts another"
+            f"{name} has begun already; --resume goes on with it or joins it, --name starts another"
         )
     for _ in range(50):  # another worker may be about to write it
         if before := study.user_attrs.get("sweep"):
@@ -142,7 +141,7 @@ def begun(
         study.set_user_attr("sweep", before := definition)
     if changed := [key for key in definition if before.get(key) != definition[key]]:
         told = "".join(f"\n  {key}: {before.get(key)} -> {definition[key]}" for key in changed)
-        raise InputError(f"the sweep {name} was begun otherwise:{told}\n--name starts another one")
+        raise InputError(f"{name} was begun otherwise:{told}\n--name starts another one")
     return study
 
 

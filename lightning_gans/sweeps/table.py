@@ -67,7 +67,7 @@ class Display:
         elif now or time.monotonic() - self._at > _SECONDS:
             self._at = time.monotonic()
             width, height = shutil.get_terminal_size()
-            lines = [self.progress(trials), *table(trials, self._sweep)][: height - 1]
+            lines = [self.progress(trials), *self.rows(trials)][: height - 1]
             up = f"\033[{self._drawn}A" if self._drawn else ""
             text = "".join(f"\033[K{line[: width - 1]}\n" for line in lines)
             self._out.write(f"{up}{text}\033[J")
@@ -80,6 +80,20 @@ class Display:
             self._out.write(f"\033[{self._drawn}A\033[J")
             self._out.flush()
             self._drawn = 0
+
+    def rows(self, trials: list[dict[str, Any]]) -> list[str]:
+        """The table."""
+        return table(trials, self._sweep)
+
+    def line(self, trial: dict[str, Any]) -> str:
+        """What became of a trial that has ended."""
+        short = _short(list(trial["parameters"]))
+        chosen = " ".join(
+            f"{name}={_text(value)}"
+            for name, value in zip(short, trial["parameters"].values(), strict=True)
+        )
+        what = trial["message"] or f"{_number(trial['value'])} {_doubt(trial)}".strip()
+        return f"trial {trial['number']} {trial['state']}: {what} ({chosen})"
 
     def progress(self, trials: list[dict[str, Any]]) -> str:
         """How many have ended, how long the rest may take, and the best so far."""
@@ -103,14 +117,7 @@ class Display:
             self._told = set(ended)
         for number in sorted(ended.keys() - self._told):
             self._told.add(number)
-            trial = ended[number]
-            short = _short(list(trial["parameters"]))
-            chosen = " ".join(
-                f"{name}={_text(value)}"
-                for name, value in zip(short, trial["parameters"].values(), strict=True)
-            )
-            what = trial["message"] or f"{_number(trial['value'])} {_doubt(trial)}".strip()
-            line = f"trial {number} {trial['state']}: {what} ({chosen}); {self.progress(trials)}"
+            line = f"{self.line(ended[number])}; {self.progress(trials)}"
             print(line, file=self._out, flush=True)
 
 

@@ -45,6 +45,24 @@ class Plan:
     which: str
     more: list[str]
 
+    def experiment(self, index: int, parameters: Mapping[str, Any]) -> str:
+        """The folder of a trial's runs, in the sweep's."""
+        return f"trial_{index}"
+
+    def options(self, index: int, parameters: Mapping[str, Any], seed: int) -> list[str]:
+        """Of ``lightning fit``, for the run of a trial with this seed."""
+        line = command_line(self.sweep.command, parameters, self.sweep.program)
+        seeded = [f"--seed_everything={seed}", f"--data.seed={seed}"] if self.seeds > 1 else []
+        return [*fit_options(line), *self.more, *self.where(index, parameters), *seeded]
+
+    def where(self, index: int, parameters: Mapping[str, Any]) -> list[str]:
+        """The options that say where a trial's runs are kept."""
+        return [
+            f"--run.folder={self.folder}",
+            f"--run.experiment={self.experiment(index, parameters)}",
+            f"--run.group={self.folder.name}",
+        ]
+
 
 @dataclass(frozen=True)
 class End:
@@ -84,23 +102,11 @@ class Running:
         self._plan, self._lock = plan, lock
         kept = {key: value for key, value in os.environ.items() if key not in _OF_ONE_RUN}
         self._environment = {**kept, "TQDM_DISABLE": "1", **environment}
-        self.folder = plan.folder / f"trial_{index}"
+        self.folder = plan.folder / plan.experiment(index, parameters)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._scores: list[Score] = []
         self._told, self._pruning, self._breaking_off = 0, False, False
         self._next()
-
-    def options(self, seed: int) -> list[str]:
-        """Of ``lightning fit``, for the run with this seed."""
-        sweep, plan = self._plan.sweep, self._plan
-        line = command_line(sweep.command, self.parameters, sweep.program)
-        seeded = [f"--seed_everything={seed}", f"--data.seed={seed}"] if plan.seeds > 1 else []
-        where = [
-            f"--run.folder={plan.folder}",
-            f"--run.experiment={self.folder.name}",
-            f"--run.group={plan.folder.name}",
-        ]
-        return [*fit_options(line), *plan.more, *where, *seeded]
 
     @property
     def run(self) -> Path:
@@ -215,7 +221,8 @@ class Running:
                 self.run.rename(self.folder / f".{self.run.name}_{secrets.token_hex(3)}")
             with (self.folder / "log.txt").open("a") as log:
                 self._log_from = log.tell()
-                options = [*self.options(len(self._scores)), *more]
+                seed = len(self._scores)
+                options = [*self._plan.options(self.index, self.parameters, seed), *more]
                 self._process = self._start(options, log, lock.fileno())
         return True
 

@@ -240,12 +240,12 @@ def test_places_share_out_cores_and_gpus(monkeypatch):
         (["--name=.."], "--name '..' must be a plain name"),
         (["--job=2"], "unrecognized arguments: --job=2"),
         (["--storage=postgresql://a:secret@127.0.0.1:1/x"], "a:***@127.0.0.1:1/x cannot be used"),
-        ([], "runs/sweeps/tiny holds trials of another sweep; --name starts a new one"),
+        ([], "runs/sweeps/tiny holds runs of something else; --name starts a new one"),
     ],
 )
 def test_options_that_cannot_be_used_are_named(options, message, written, lightning):
     path = written([8])
-    Path("runs/sweeps/tiny/trial_0").mkdir(parents=True)
+    Path("runs/sweeps/tiny/trial_0/version_0").mkdir(parents=True)
     answer = lightning("sweep", str(path), *options)
     assert answer.code == 2 and message in answer.err
     assert answer.err.startswith("error: ") and "secret" not in answer.err
@@ -265,7 +265,7 @@ def test_resume_says_that_there_was_nothing_to_go_on_with(written, lightning):
     path = written([8], command=["lightning", "test", "${args}"])  # refused after it
     answer = lightning("sweep", str(path), "--resume", "--name=tinny")
     assert answer.code == 2 and "must run `lightning fit`" in answer.err
-    assert answer.out == "there is no sweep tinny in runs/sweeps yet: starting it\n"
+    assert answer.out == "there is no tinny in runs/sweeps yet: starting it\n"
     assert lightning("sweep", str(path)).out == ""
 
 
