@@ -15,6 +15,7 @@ usage: lightning <command> [options]
   sample     samples of a checkpoint:      lightning sample --ckpt_path X -n 64 --out grid.png
   evaluate   how good images are:          lightning evaluate --real MNIST --fake X.ckpt
   sweep      many runs by one sweep file:  lightning sweep configs/sweeps/ring.yaml --jobs 2
+  compare    models x data x seeds: lightning compare configs/studies/toy.yaml --jobs 2
   dashboard  a page over all runs:   lightning dashboard runs/ [--export report.html]
   list       models, data sets, networks, objectives, schedules and shipped configs
 
@@ -82,6 +83,10 @@ def _dispatch(args: list[str]) -> int:
         from lightning_gans.sweeps import run
 
         run(rest)
+    elif command == "compare":
+        from lightning_gans.studies import run
+
+        run(rest)
     elif command == "dashboard":
         from lightning_gans.dashboard.command import run
 
@@ -93,7 +98,7 @@ def _dispatch(args: list[str]) -> int:
     else:
         from lightning_gans.errors import InputError, meant
 
-        names = (*_LIGHTNING, "sample", "evaluate", "sweep", "dashboard", "list")
+        names = (*_LIGHTNING, "sample", "evaluate", "sweep", "compare", "dashboard", "list")
         hint = meant(command, names)
         raise InputError(f"there is no command {command!r}, only {', '.join(names)}{hint}")
     return 0

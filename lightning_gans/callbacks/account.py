@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning_gans import __version__
 from lightning_gans.callbacks.logger import RunLogger, run_folder
 from lightning_gans.errors import Diverged, Interrupted
-from lightning_gans.runs import Records, Sittings, masked
+from lightning_gans.runs import Records, Sittings, commit, masked
 
 __all__ = ["Account"]
 
@@ -51,6 +51,7 @@ class Account(Callback):
         self._sittings.begin(
             ["lightning", *sys.argv[1:]],
             version=__version__,
+            commit=commit(),
             processes=trainer.world_size,
             batch=pl_module.batches_seen,
             samples_seen=seen,

@@ -15,6 +15,7 @@ A run leaves behind, in its folder:
 """
 
 from lightning_gans.runs.account import Sittings, Times
+from lightning_gans.runs.commit import commit
 from lightning_gans.runs.files import finite, to_json
 from lightning_gans.runs.folder import (
     MetricsFile,
@@ -37,6 +38,7 @@ __all__ = [
     "Times",
     "badness",
     "claim",
+    "commit",
     "discard_unstarted",
     "finite",
     "goal",

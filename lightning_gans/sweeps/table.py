@@ -106,10 +106,16 @@ class Display:
             left = mean * (len(trials) - len(ended)) - sum(min(_seconds(t), mean) for t in running)
             at_once = max(self._jobs, len(running))
             parts.append(f"about {_clock(left / at_once)} to go")
-        if best := ranked(trials, self._sweep.goal):
-            told = f"{_number(best[0]['value'])} {_doubt(best[0])}".strip()
-            parts.append(f"best trial {best[0]['number']}: {told}")
+        if best := self.best(trials):
+            parts.append(best)
         return ", ".join(parts)
+
+    def best(self, trials: list[dict[str, Any]]) -> str:
+        """The best so far."""
+        if not (best := ranked(trials, self._sweep.goal)):
+            return ""
+        told = f"{_number(best[0]['value'])} {_doubt(best[0])}".strip()
+        return f"best trial {best[0]['number']}: {told}"
 
     def _tell(self, trials: list[dict[str, Any]]) -> None:
         ended = {trial["number"]: trial for trial in trials if trial["state"] in _ENDED}

@@ -55,6 +55,10 @@ class Plan:
         seeded = [f"--seed_everything={seed}", f"--data.seed={seed}"] if self.seeds > 1 else []
         return [*fit_options(line), *self.more, *self.where(index, parameters), *seeded]
 
+    def watch(self, run: Path) -> Watched:
+        """What tells how well a run does."""
+        return Watched(run, self.sweep.metric, self.sweep.goal, self.which)
+
     def where(self, index: int, parameters: Mapping[str, Any]) -> list[str]:
         """The options that say where a trial's runs are kept."""
         return [
@@ -198,8 +202,7 @@ class Running:
 
     def _next(self) -> None:
         """Turn to the next run."""
-        sweep = self._plan.sweep
-        self._watched = Watched(self.run, sweep.metric, sweep.goal, self._plan.which)
+        self._watched = self._plan.watch(self.run)
         self._process: subprocess.Popen | None = None
         self._begun = self._begin()
 

@@ -1,0 +1,169 @@
+"""The figure sheets of a comparison: numbers of every seed, quality against cost, samples."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from lightning_gans.studies.tables import Column, Table
+
+__all__ = ["draw_numbers", "draw_samples", "picture_of"]
+
+_COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F"),
+)
+"""Those of Okabe and Ito, which the colour-blind can tell apart; the last is our own."""
+_MARKERS = "osD^vPX*"
+_MOST_PANELS = 5
+_WIDE_RANGE = 50.0
+_SEEN = re.compile(r"samples_(\d+)\.png$")
+_HELD = {"svg.hashsalt": "lightning_gans"}
+
+
+def draw_numbers(tables: Sequence[Table], models: Sequence[str], paths: Sequence[Path]) -> None:
+    """Write a row of panels a data set: the first metric against cost, then each metric.
+
+    Small marks are seeds, large ones means with Student's 95 % interval; dashed is what a perfect
+    sampler gets.
+
+    Args:
+        tables: The comparison.
+        models: All models, in the order that gives them their colours.
+        paths: Of the same sheet, as PNG, SVG or other.
+    """
+    panels = max(min(len(table.columns), _MOST_PANELS) for table in tables)
+    height = 0.9 + 0.34 * len(models)
+    size = (3.6 + 3.0 * panels, max(2.6, height) * len(tables) + 0.4)
+    figure = Figure(figsize=size, layout="constrained")
+    rows = figure.subplots(len(tables), panels + 1, squeeze=False)
+    for table, (cost, *others) in zip(tables, rows, strict=True):
+        looks = {
+            model: (_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
+            for i, model in enumerate(models)
+            if model in table.models
+        }
+        _against_cost(cost, table, looks)
+        for i, axes in enumerate(others):
+            if i < len(table.columns):
+                _column(axes, table.columns[i], looks, named=not i)
+            else:
+                axes.set_axis_off()
+    _save(figure, paths)
+
+
+def _against_cost(axes: Axes, table: Table, looks: Mapping[str, tuple[str, str]]) -> None:
+    column = table.columns[0]
+    for model, (colour, marker) in looks.items():
+        if (entry := column.entries.get(model)) is None:
+            continue
+        x, y = table.seconds[model], entry.mean
+        errors = {
+            name: None if mean.low is None else [[mean.value - mean.low], [mean.high - mean.value]]
+            for name, mean in (("xerr", x), ("yerr", y))
+        }
+        axes.errorbar(
+            x.value, y.value, **errors, color=colour, marker=marker, ls="", ms=7, capsize=2
+        )
+        axes.annotate(
+            model, (x.value, y.value), xytext=(6, 5), textcoords="offset points", fontsize=7
+        )
+    _ideal(axes.axhline, column)
+    axes.set_xlim(left=0)
+    axes.margins(x=0.25, y=0.15)
+    axes.set_title(table.data, fontsize=10, loc="left", fontweight="bold")
+    axes.set_xlabel("seconds of training", fontsize=8)
+    axes.set_ylabel(column.metric, fontsize=8)
+    _scale(axes.set_yscale, column)
+    _plain(axes)
+
+
+def _column(axes: Axes, column: Column, looks: Mapping[str, tuple[str, str]], named: bool) -> None:
+    for place, (model, (colour, marker)) in enumerate(looks.items()):
+        if (entry := column.entries.get(model)) is None:
+            continue
+        seeds = list(entry.values.values())
+        axes.plot(seeds, [place] * len(seeds), ls="", marker=marker, ms=3.5, alpha=0.5, c=colour)
+        mean = entry.mean
+        ends = None if mean.low is None else [[mean.value - mean.low], [mean.high - mean.value]]
+        axes.errorbar(mean.value, place, xerr=ends, color=colour, marker=marker, ms=7, capsize=3)
+    _ideal(axes.axvline, column)
+    axes.set_yticks(range(len(looks)), list(looks) if named else [""] * len(looks), fontsize=8)
+    axes.set_ylim(len(looks) - 0.5, -0.5)
+    axes.set_title(column.metric, fontsize=9)
+    _scale(axes.set_xscale, column)
+    _plain(axes)
+
+
+def _ideal(line, column: Column) -> None:
+    if column.ideal is not None:
+        line(column.ideal, color="0.35", ls="--", lw=1, zorder=0)
+
+
+def _scale(set_scale, column: Column) -> None:
+    """Logarithmic where all values are above 0 and far apart."""
+    values = [value for entry in column.entries.values() for value in entry.values.values()]
+    if values and min(values) > 0 and max(values) / min(values) > _WIDE_RANGE:
+        set_scale("log")
+
+
+def _plain(axes: Axes) -> None:
+    axes.tick_params(labelsize=7)
+    axes.grid(alpha=0.3)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def picture_of(run: Path) -> Path | None:
+    """The last picture of a run's modes in the plane, else of its samples; None without any."""
+    for kind in ("modes", "samples"):
+        timed = [
+            (int(seen[1]), path)
+            for path in run.glob(f"{kind}/*.png")
+            if (seen := _SEEN.search(path.name))
+        ]
+        if timed:
+            return max(timed)[1]
+    return None
+
+
+def draw_samples(
+    pictures: Mapping[str, Mapping[str, Path]], models: Sequence[str], paths: Sequence[Path]
+) -> None:
+    """Write the last pictures side by side: a row a data set, a column a model.
+
+    Args:
+        pictures: By data set and model; of one data set all are drawn to one scale.
+        models: All models, in their order.
+        paths: Of the same sheet, as PNG, SVG or other.
+    """
+    shown = [model for model in models if any(model in row for row in pictures.values())]
+    size = (2.6 * len(shown) + 0.4, 2.9 * len(pictures))
+    figure = Figure(figsize=size, layout="constrained")
+    for (data, row), places in zip(
+        pictures.items(), figure.subplots(len(pictures), len(shown), squeeze=False), strict=True
+    ):
+        for model, axes in zip(shown, places, strict=True):
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.set_title(model, fontsize=9)
+            if model in row:
+                with Image.open(row[model]) as picture:
+                    axes.imshow(picture.convert("RGB"), interpolation="lanczos")
+            else:
+                axes.set_axis_off()
+        places[0].set_axis_on()
+        places[0].set_ylabel(data, fontsize=10, fontweight="bold")
+    _save(figure, paths)
+
+
+def _save(figure: Figure, paths: Sequence[Path]) -> None:
+    import matplotlib
+
+    # The same numbers give the same file: no date, no ids by chance.
+    with matplotlib.rc_context(_HELD):
+        for path in paths:
+            still = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+            figure.savefig(path, dpi=130, metadata=still)

@@ -1,0 +1,133 @@
+"""A comparison in Markdown: a table a data set, and what it shows, in words."""
+
+import math
+from collections.abc import Sequence
+
+from lightning_gans.runs import goal
+from lightning_gans.studies.statistics import Mean
+from lightning_gans.studies.tables import LEVEL, Column, Table
+
+__all__ = ["costs", "legend", "mean_text", "statements", "table_text"]
+
+
+def digits_of(half: float, value: float) -> int:
+    """Decimals by which an error's two first digits are seen; without one four of the value's."""
+    size, many = (half, 2) if half > 0 else (abs(value), 4)
+    if not size > 0:
+        return 0
+    return min(6, max(0, many - 1 - math.floor(math.log10(size))))
+
+
+def mean_text(mean: Mean) -> str:
+    """A mean with half its 95 % interval, e.g. 0.853 ± 0.021."""
+    half = 0.0 if mean.low is None else (mean.high - mean.low) / 2
+    decimals = digits_of(half, mean.value)
+    if half == 0:
+        return _number(mean.value, decimals)
+    return f"{_number(mean.value, decimals)} ± {half:,.{decimals}f}"
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{value:,.{decimals}f}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def arrow(metric: str) -> str:
+    """Which way is good, as a sign; empty where that is not known."""
+    aim = goal(metric)
+    if aim is None:
+        return ""
+    return {"minimize": " ↓", "maximize": " ↑"}.get(aim, f" → {aim:g}")
+
+
+def _head(column: Column) -> str:
+    ideal = "" if column.ideal is None else f" ({_short(column.ideal)})"
+    return f"{column.metric}{arrow(column.metric)}{ideal}"
+
+
+def table_text(table: Table) -> str:
+    """A row a model; bold is the best of a column and what is not shown to be worse."""
+    lines = [
+        "| model | " + " | ".join(map(_head, table.columns)) + " |",
+        "|---" * (len(table.columns) + 1) + "|",
+    ]
+    for model in table.models:
+        cells = []
+        for column in table.columns:
+            if (entry := column.entries.get(model)) is None:
+                cells.append("–")
+                continue
+            text = mean_text(entry.mean)
+            many = entry.mean.n > 1 and entry.rank is not None
+            cells.append(f"**{text}**" if many and not entry.worse else text)
+        lines.append(f"| {model} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def legend(table: Table) -> str:
+    """What each column's numbers hold for."""
+    protocols: dict[str, list[str]] = {}
+    for column in table.columns:
+        protocols.setdefault(column.protocol, []).append(column.metric)
+    return "\n".join(f"* {', '.join(names)}: {held}" for held, names in protocols.items())
+
+
+def statements(table: Table) -> str:
+    """For each column the best, and of every other model how far it is behind and how sure."""
+    lines = []
+    for column in table.columns:
+        ranked = [m for m in column.entries if column.entries[m].rank is not None]
+        if len(ranked) < 2:
+            continue
+        ranked.sort(key=lambda model: column.entries[model].rank)
+        best = ranked[0]
+        worse = [_behind(m, column) for m in ranked if column.entries[m].worse]
+        alike = [_behind(m, column) for m in ranked[1:] if not column.entries[m].worse]
+        parts = [f"**{column.metric}**: {best} {mean_text(column.entries[best].mean)}"]
+        if worse:
+            parts.append(f"worse by: {'; '.join(worse)}")
+        if alike:
+            parts.append(f"no difference shown: {'; '.join(alike)}")
+        lines.append("* " + ". ".join(parts) + ".")
+    return "\n".join(lines)
+
+
+def _behind(model: str, column: Column) -> str:
+    """A model's distance to the best, with its interval and p."""
+    entry = column.entries[model]
+    if entry.behind is None:
+        return f"{model} (no seed in common)"
+    mean = entry.behind.mean
+    if mean.low is None:
+        return f"{model} {_short(mean.value)} (one seed)"
+    p = f"p {entry.p:.2g}" if entry.p >= 1e-4 else "p < 0.0001"
+    return f"{model} {_short(mean.value)} ({_short(mean.low)} to {_short(mean.high)}, {p})"
+
+
+def costs(found: Sequence[Table]) -> str:
+    """Seconds of training, and samples seen, of a run."""
+    models = list(dict.fromkeys(model for table in found for model in table.models))
+    lines = [
+        "| model | " + " | ".join(f"{t.data}, s | {t.data}, samples" for t in found) + " |",
+        "|---" * (2 * len(found) + 1) + "|",
+    ]
+    for model in models:
+        cells = [
+            f"{mean_text(t.seconds[model])} | {_number(t.samples[model].value, 0)}"
+            if model in t.seconds
+            else "– | –"
+            for t in found
+        ]
+        lines.append(f"| {model} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+RULES = (
+    "Means over seeds ± half of Student's 95 % interval; in brackets what a perfect sampler gets. "
+    "Bold: the best of the column, and what is not shown to be worse than it. Shown is a "
+    "difference to the best where Student's paired test over seeds, corrected by Holm for all "
+    f"pairs of the column, has p below {LEVEL:g} and the two intervals have nothing in common."
+)

@@ -1,0 +1,179 @@
+"""The runs of a study: each one's config, folder and options of ``lightning fit``."""
+
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lightning_gans.errors import InputError
+from lightning_gans.runs.files import write_whole
+from lightning_gans.studies.schema import Study
+from lightning_gans.sweeps.schema import Sweep
+from lightning_gans.sweeps.scores import Score, Watched
+from lightning_gans.sweeps.space import law
+from lightning_gans.sweeps.trial import Plan
+
+__all__ = ["Cell", "StudyPlan", "cells", "config_of", "sweep_of", "write_configs"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study.
+
+    Args:
+        data: Name of the data set.
+        model: Name of the model.
+        seed: Of everything.
+    """
+
+    data: str
+    model: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What files of all its seeds are called, e.g. ring_r3gan."""
+        return _plain(f"{self.data}_{self.model}")
+
+    @property
+    def experiment(self) -> str:
+        """Its folder in the study's, e.g. ring_r3gan_seed3."""
+        return f"{self.name}_seed{self.seed}"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.=-]+", "_", name.lower()).strip("_")
+
+
+def cells(study: Study) -> list[Cell]:
+    """All runs, a seed of all models on all data after another.
+
+    Raises:
+        InputError: Two would share a folder.
+    """
+    found = [
+        Cell(data, model, seed)
+        for seed in range(study.seeds)
+        for data, model in itertools.product(study.data, study.models)
+        if (data, model) not in study.skip
+    ]
+    by_folder: dict[str, Cell] = {}
+    for cell in found:
+        other = by_folder.setdefault(cell.experiment, cell)
+        if other != cell:
+            raise InputError(
+                f"{study.file}: {other.model} on {other.data} and {cell.model} on {cell.data} "
+                f"would both be kept in {cell.experiment}; name one otherwise"
+            )
+    return found
+
+
+def config_of(study: Study, data: str, model: str) -> dict[str, Any]:
+    """The config of a model's runs on a data set.
+
+    Raises:
+        InputError: It has no batch size to divide the budget by, or a ``${values.name}`` stands for
+            nothing.
+    """
+    place = study.data[data]
+    merged = OmegaConf.merge(study.common, place["config"], study.models[model])
+    values: dict[str, Any] = dict(place["values"])
+    trainer: dict[str, Any] = {"max_epochs": -1}
+    try:
+        if study.budget.samples is not None:
+            size = OmegaConf.select(merged, "data.init_args.batch_size")
+            if not isinstance(size, int) or size < 1:
+                raise InputError(
+                    f"{study.file}: data.{data}.config needs data.init_args.batch_size, by which "
+                    "the budget's samples are divided"
+                )
+            trainer["max_steps"] = values["batches"] = max(1, round(study.budget.samples / size))
+        else:
+            minutes, seconds = divmod(study.budget.seconds, 60)
+            hours, minutes = divmod(minutes, 60)
+            days, hours = divmod(hours, 24)
+            trainer["max_time"] = f"{days:02d}:{hours:02d}:{minutes:02d}:{seconds:02d}"
+        whole = OmegaConf.merge({"values": values}, merged, {"trainer": trainer})
+        config = OmegaConf.to_container(whole, resolve=True)
+    except OmegaConfBaseException as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{study.file}: {model} on {data}: {reason}") from error
+    del config["values"]
+    return config
+
+
+def write_configs(study: Study, folder: Path) -> None:
+    """Write ``folder``/configs/<data>_<model>.yaml of every pair, a config of ``lightning fit``."""
+    (folder / "configs").mkdir(parents=True, exist_ok=True)
+    for cell in cells(study):
+        if cell.seed == 0:
+            head = f"# {cell.model} on {cell.data}, of the study {study.file.name}: {study.budget}."
+            text = yaml.safe_dump(config_of(study, cell.data, cell.model), sort_keys=False)
+            write_whole(folder / "configs" / f"{cell.name}.yaml", f"{head}\n{text}")
+
+
+def sweep_of(study: Study, runs: list[Cell]) -> Sweep:
+    """A study as the engine of the sweeps runs it: a grid of its runs."""
+    grid = {"values": [cell.experiment for cell in runs]}
+    return Sweep(
+        file=study.file,
+        method="grid",
+        metric="runs",
+        goal="maximize",
+        parameters={"run": grid},
+        laws={"run": law("run", grid, "grid")},
+        command=["lightning", "compare", str(study.file)],
+        program=None,
+        early_terminate=None,
+        run_cap=None,
+        project=None,
+        ignored=[],
+    )
+
+
+class _Ended(Watched):
+    """A run of which it counts only that it has ended well."""
+
+    def look(self) -> bool:
+        """There is nothing to see."""
+        return False
+
+    def score(self) -> Score:
+        """One run."""
+        return Score(1.0, 0)
+
+
+@dataclass(frozen=True)
+class StudyPlan(Plan):
+    """What all runs of a study have in common.
+
+    Args:
+        runs: All of them.
+    """
+
+    runs: tuple[Cell, ...] = ()
+
+    def experiment(self, index: int, parameters: Mapping[str, Any]) -> str:
+        """The run's folder in the study's."""
+        return str(parameters["run"])
+
+    def watch(self, run: Path) -> Watched:
+        """That it has ended is all that counts."""
+        return _Ended(run, self.sweep.metric, self.sweep.goal, self.which)
+
+    def options(self, index: int, parameters: Mapping[str, Any], seed: int) -> list[str]:
+        """Its config, its seed, and where it is kept."""
+        cell = next(each for each in self.runs if each.experiment == parameters["run"])
+        return [
+            f"--config={self.folder / 'configs' / cell.name}.yaml",
+            f"--seed_everything={cell.seed}",
+            f"--data.seed={cell.seed}",
+            *self.more,
+            *self.where(index, parameters),
+        ]

@@ -1,0 +1,118 @@
+"""What a comparison leaves: its numbers, tables, figures and page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightning_gans.errors import InputError
+from lightning_gans.runs import goal
+from lightning_gans.runs.files import write_whole
+from lightning_gans.runs.reading import read_sittings
+from lightning_gans.studies.collect import Number, Run, from_csv, numbers_of, to_csv
+from lightning_gans.studies.markdown import RULES, costs, legend, statements, table_text
+from lightning_gans.studies.tables import Table, tables
+
+__all__ = ["markdown", "measured", "provenance", "write_report"]
+
+
+def measured(runs: Sequence[Run], root: Path) -> list[Number]:
+    """All numbers of the complete runs, as a table of them would give them back."""
+    found = [number for run in runs if run.state == "complete" for number in numbers_of(run, root)]
+    return from_csv(to_csv(found, ()))[1]
+
+
+def provenance(runs: Sequence[Run], root: Path) -> list[str]:
+    """The versions and commits that the runs were made by, in a line each."""
+    lines = []
+    for what in ("version", "commit"):
+        told = {
+            str(sitting[what])
+            for run in runs
+            for sitting in read_sittings(root / run.path)
+            if sitting.get(what)
+        }
+        if told:
+            lines.append(f"{what}: {', '.join(sorted(told))}")
+    return lines
+
+
+def markdown(title: str, head: Sequence[str], found: Sequence[Table]) -> str:
+    """The whole comparison, but for its pictures."""
+    parts = [f"# {title}", "\n".join(f"* {line}" for line in head), RULES]
+    for table in found:
+        parts += [f"## {table.data}", table_text(table), statements(table), legend(table)]
+    parts += ["## Cost of a run", costs(found)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def write_report(
+    folder: Path,
+    title: str,
+    head: Sequence[str],
+    runs: Sequence[Run],
+    metrics: Sequence[str] | None,
+    root: Path,
+) -> list[Path]:
+    """Write numbers.csv, comparison.md, two figure sheets and report.html; their paths.
+
+    Args:
+        folder: Where.
+        title: Of the comparison.
+        head: What is told of it first.
+        runs: All, the failed ones too, in the order of the models.
+        metrics: What is compared, the most important first; None: all of which it is known which
+            values are good.
+        root: What the runs' paths are relative to.
+
+    Raises:
+        InputError: There is nothing to compare, or a file cannot be written.
+    """
+    from lightning_gans.studies.figures import draw_numbers, draw_samples, picture_of
+    from lightning_gans.studies.html import report
+
+    numbers = measured(runs, root)
+    known = list(dict.fromkeys(number.metric for number in numbers))
+    if metrics is None:
+        metrics = [name for name in known if goal(name) is not None]
+    if missing := [name for name in metrics if name not in known]:
+        raise InputError(
+            f"no run has measured {', '.join(missing)}; measured were {', '.join(known) or 'none'}"
+        )
+    if not metrics:
+        raise InputError("these runs have measured nothing of which it is known what is good")
+    compared = [number for number in numbers if number.metric in metrics]
+    found = tables(compared, metrics)
+    head = [*head, *provenance(runs, root), *_failures(runs)]
+    models = list(dict.fromkeys(run.model for run in runs))
+    pictures: dict[str, dict[str, Path]] = {}
+    for run in runs:
+        if run.state == "complete" and (picture := picture_of(root / run.path)):
+            pictures.setdefault(run.data, {}).setdefault(run.model, picture)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / "numbers.csv", to_csv(numbers, [title, *head]))
+        write_whole(folder / "comparison.md", markdown(title, head, found))
+        sheets = [folder / f"numbers.{kind}" for kind in ("png", "svg")]
+        draw_numbers(found, models, sheets)
+        figures = {"Numbers": sheets[0]}
+        if pictures:
+            sheets = [folder / f"samples.{kind}" for kind in ("png", "svg")]
+            draw_samples(pictures, models, sheets)
+            figures["Samples, of the first seed"] = sheets[0]
+        page = report(title, head, found, runs, numbers, figures, root)
+        write_whole(folder / "report.html", page)
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or folder} cannot be written: {error.strerror}"
+        ) from error
+    return [
+        folder / name for name in ("comparison.md", "numbers.csv", "numbers.png", "report.html")
+    ]
+
+
+def _failures(runs: Sequence[Run]) -> list[str]:
+    """A line for every run that failed: it is in no mean."""
+    return [
+        f"failed: {run.model} on {run.data}, seed {run.seed}: {run.message}"
+        for run in runs
+        if run.state == "failed"
+    ]

@@ -1,0 +1,191 @@
+"""Study files: which models are compared on which data, by which numbers, at which cost."""
+
+import math
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightning_gans.errors import InputError, meant
+from lightning_gans.paths import CONFIGS
+
+__all__ = ["Budget", "Study", "read_study"]
+
+_KEYS = ("title", "seeds", "budget", "common", "data", "models", "metrics", "skip")
+_NEEDED = ("title", "budget", "data", "models", "metrics")
+_BUDGETS = ("samples", "seconds")
+_NAME = re.compile(r"[\w(][\w .,+()/=-]*")
+_MOST_SEEDS = 1000
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every run may spend.
+
+    Args:
+        samples: Training samples seen; None where time is what counts.
+        seconds: Of training; None where samples count.
+    """
+
+    samples: int | None
+    seconds: int | None
+
+    def __str__(self) -> str:
+        """In words."""
+        if self.samples is not None:
+            return f"{self.samples:,} training samples a run"
+        return f"{self.seconds:,} seconds of training a run"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study file says.
+
+    Args:
+        file: The file.
+        title: The question, in words.
+        seeds: Runs of a model on a data set, with seeds 0, 1, ...
+        budget: Of every run.
+        common: What all runs' configs have.
+        data: By name: ``config`` (what these runs' configs have besides), and ``values`` that
+            ``${values.name}`` stands for in the models' configs.
+        models: By name: what these runs' configs have besides.
+        metrics: Names of what is compared, the most important first.
+        skip: Pairs of a data set and a model that are left out.
+    """
+
+    file: Path
+    title: str
+    seeds: int
+    budget: Budget
+    common: dict[str, Any]
+    data: dict[str, dict[str, Any]]
+    models: dict[str, dict[str, Any]]
+    metrics: list[str]
+    skip: list[tuple[str, str]]
+
+
+def read_study(name: str) -> Study:
+    """The study in a file, as given or, if there is none, among the shipped ones.
+
+    Raises:
+        InputError: There is no such file, or something in it is wrong; the message says what.
+    """
+    file = _found(name)
+    try:
+        return _checked(file, yaml.safe_load(file.read_text()))
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _found(name: str) -> Path:
+    for path in (Path(name), CONFIGS / name.removeprefix("configs/")):
+        if path.is_file():
+            return path
+    known = [f"configs/studies/{file.name}" for file in sorted(CONFIGS.glob("studies/*.yaml"))]
+    raise InputError(f"there is no study file {name}{_alternatives(name, known)}")
+
+
+def _alternatives(wrong: str, known: Collection[str]) -> str:
+    return meant(wrong, known) or f"; there are {', '.join(known)}"
+
+
+def _checked(file: Path, content: Any) -> Study:
+    if not isinstance(content, dict):
+        raise InputError(f"it must hold keys such as {', '.join(_NEEDED)}")
+    _only(content, _KEYS, "")
+    for key in _NEEDED:
+        if not content.get(key):
+            raise InputError(f"it needs {key}")
+    if not isinstance(content["title"], str):
+        raise InputError(f"title is {content['title']!r}; it must be a text")
+    seeds = content.get("seeds", 5)
+    if not _whole(seeds) or seeds > _MOST_SEEDS:
+        raise InputError(f"seeds is {seeds!r}; it must be a whole number, 1 to {_MOST_SEEDS:,}")
+    data = {name: _data(name, given) for name, given in _named(content["data"], "data").items()}
+    models = _named(content["models"], "models")
+    for name, given in models.items():
+        if not isinstance(given.get("model"), dict | str):
+            raise InputError(f"models.{name} needs model")
+    metrics = content["metrics"]
+    if not isinstance(metrics, list) or not all(isinstance(name, str) for name in metrics):
+        raise InputError(f"metrics is {metrics!r}; it must be a list of names")
+    return Study(
+        file,
+        content["title"],
+        seeds,
+        _budget(content["budget"]),
+        _mapping(content.get("common") or {}, "common"),
+        data,
+        models,
+        metrics,
+        _skipped(content.get("skip") or [], data, models),
+    )
+
+
+def _only(given: dict[Any, Any], known: Collection[str], where: str) -> None:
+    for key in given:
+        if key not in known:
+            raise InputError(f"{where}there is no key {key!r}{_alternatives(str(key), known)}")
+
+
+def _mapping(given: Any, where: str) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise InputError(f"{where} must hold keys, not {given!r}")
+    return given
+
+
+def _named(given: Any, where: str) -> dict[str, dict[str, Any]]:
+    """Parts of configs by their names, which folders and tables can carry."""
+    for name, part in _mapping(given, where).items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise InputError(f"{where}: {name!r} is no name; it takes letters, digits and .,+()/=-")
+        _mapping(part, f"{where}.{name}")
+    return given
+
+
+def _data(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """``config`` and ``values`` of a data set, checked."""
+    _only(given, ("config", "values"), f"data.{name}: ")
+    config = _mapping(given.get("config"), f"data.{name}.config")
+    if not isinstance(config.get("data"), dict):
+        raise InputError(f"data.{name}.config needs data")
+    values = _mapping(given.get("values") or {}, f"data.{name}.values")
+    if "batches" in values:
+        raise InputError(f"data.{name}.values: batches are those of the budget; name it otherwise")
+    return {"config": config, "values": values}
+
+
+def _budget(given: Any) -> Budget:
+    _only(_mapping(given, "budget"), _BUDGETS, "budget: ")
+    if len(given) != 1:
+        raise InputError("budget must have either samples or seconds")
+    ((name, amount),) = given.items()
+    if isinstance(amount, float) and math.isfinite(amount) and amount == int(amount):
+        amount = int(amount)  # 1.0e+6 is a float to YAML
+    if not _whole(amount):
+        raise InputError(f"budget.{name} is {amount!r}; it must be a whole number above 0")
+    return Budget(**{"samples": None, "seconds": None, name: amount})
+
+
+def _whole(given: Any) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and given >= 1
+
+
+def _skipped(given: Any, data: Collection[str], models: Collection[str]) -> list[tuple[str, str]]:
+    """``skip``: for a data set the models that are not run on it."""
+    pairs = []
+    for place, names in _mapping(given, "skip").items() if given else ():
+        if place not in data:
+            raise InputError(f"skip: there is no data set {place!r}{_alternatives(place, data)}")
+        for name in names if isinstance(names, list) else [names]:
+            if name not in models:
+                hint = _alternatives(str(name), models)
+                raise InputError(f"skip.{place}: there is no model {name!r}{hint}")
+            pairs.append((place, name))
+    return pairs

@@ -1,0 +1,154 @@
+"""Models side by side on each data set: means, ranks, and which differences are shown."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lightning_gans.runs import badness
+from lightning_gans.studies.collect import Number
+from lightning_gans.studies.statistics import Difference, Mean, holm, mean_interval, paired
+
+__all__ = ["LEVEL", "Column", "Entry", "Table", "tables"]
+
+LEVEL = 0.05
+"""Of all tests of a column together."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model in a column.
+
+    Args:
+        mean: Over its seeds.
+        values: By seed.
+        rank: 1 is best; None where it is not known which values are good.
+        behind: How much worse than the best over the seeds that both have; None of the best.
+        p: Of that difference, corrected for all pairs of the column (Holm).
+        worse: Whether it is shown to be worse than the best: p is below 5 % and the intervals of
+            the two means have nothing in common.
+    """
+
+    mean: Mean
+    values: dict[int, float]
+    rank: int | None = None
+    behind: Difference | None = None
+    p: float | None = None
+    worse: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric under one protocol.
+
+    Args:
+        metric: Its name.
+        protocol: What its numbers hold for.
+        ideal: What a perfect sampler gets, in the mean over runs; None where that is not known.
+        entries: By model.
+    """
+
+    metric: str
+    protocol: str
+    ideal: float | None
+    entries: dict[str, Entry]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The models on one data set.
+
+    Args:
+        data: Its name.
+        models: The best first, by the first column that ranks.
+        columns: A metric and protocol each.
+        seeds: Most that a model has.
+        seconds: Of training a run, by model.
+        samples: Seen in training by the last evaluation, by model.
+    """
+
+    data: str
+    models: list[str]
+    columns: list[Column]
+    seeds: int
+    seconds: dict[str, Mean]
+    samples: dict[str, Mean]
+
+
+def tables(numbers: Sequence[Number], metrics: Sequence[str]) -> list[Table]:
+    """A table a data set, in the order in which they come.
+
+    Args:
+        numbers: Of all runs.
+        metrics: What to compare, the most important first; a metric that was measured under
+            several protocols has as many columns.
+    """
+    found = []
+    for data in dict.fromkeys(number.data for number in numbers):
+        own = [number for number in numbers if number.data == data]
+        columns = [
+            _column([n for n in own if (n.metric, n.protocol) == (metric, protocol)])
+            for metric in metrics
+            for protocol in dict.fromkeys(n.protocol for n in own if n.metric == metric)
+        ]
+        models = list(dict.fromkeys(number.model for number in own))
+        ranking = next((c for c in columns if any(e.rank for e in c.entries.values())), None)
+        if ranking is not None:
+            last = len(models) + 1
+            ranks = {m: ranking.entries[m].rank if m in ranking.entries else last for m in models}
+            models.sort(key=ranks.__getitem__)
+        seeds = max((entry.mean.n for c in columns for entry in c.entries.values()), default=0)
+        costs = _means(own, "seconds"), _means(own, "samples")
+        found.append(Table(data, models, columns, seeds, *costs))
+    return found
+
+
+def _means(numbers: list[Number], what: str) -> dict[str, Mean]:
+    """Of a run's ``seconds`` or ``samples``, over the runs of each model."""
+    by_run = {(number.model, number.run): getattr(number, what) for number in numbers}
+    models = dict.fromkeys(model for model, _ in by_run)
+    return {
+        model: mean_interval([value for (own, _), value in by_run.items() if own == model])
+        for model in models
+    }
+
+
+def _column(numbers: list[Number]) -> Column:
+    values: dict[str, dict[int, float]] = {}
+    for number in numbers:
+        if number.value is not None and math.isfinite(number.value):
+            values.setdefault(number.model, {})[number.seed] = number.value
+    ideals = [number.ideal for number in numbers if number.ideal is not None]
+    entries = {m: Entry(mean_interval(list(own.values())), own) for m, own in values.items()}
+    if badness(numbers[0].metric):
+        entries = _ranked(numbers[0].metric, entries)
+    ideal = sum(ideals) / len(ideals) if ideals else None
+    return Column(numbers[0].metric, numbers[0].protocol, ideal, entries)
+
+
+def _ranked(metric: str, entries: dict[str, Entry]) -> dict[str, Entry]:
+    """``entries`` with their ranks and how far each is behind the best."""
+    bad = badness(metric)
+    worth = {
+        model: {seed: bad(value) for seed, value in entry.values.items()}
+        for model, entry in entries.items()
+    }
+    means = {model: mean_interval(list(own.values())) for model, own in worth.items()}
+    order = sorted(entries, key=lambda model: means[model].value)
+    found = {}
+    for i, first in enumerate(order):
+        for second in order[i + 1 :]:
+            if both := sorted(worth[first].keys() & worth[second].keys()):
+                found[first, second] = paired(
+                    [worth[second][seed] for seed in both], [worth[first][seed] for seed in both]
+                )
+    adjusted = dict(zip(found, holm([each.p for each in found.values()]), strict=True))
+    ranked = {}
+    for model in order:
+        rank = 1 + sum(means[other].value < means[model].value for other in order)
+        pair = order[0], model
+        behind, p = found.get(pair), adjusted.get(pair)
+        apart = not means[order[0]].overlaps(means[model])
+        worse = p is not None and p < LEVEL and apart
+        entry = entries[model]
+        ranked[model] = Entry(entry.mean, entry.values, rank, behind, p, worse)
+    return ranked
