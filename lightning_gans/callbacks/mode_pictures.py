@@ -27,6 +27,7 @@ Points = Float[Tensor, "n 2"]
 _FIELD = 96
 _MOST_FRAMES = 100
 _SHOWN = 2500
+_TIMES_EXPECTED = 4
 _REAL, _MADE = "#5b6770", "#c8102e"
 
 
@@ -128,6 +129,12 @@ def draw_histogram(
     places = range(len(counts))
     axes.bar(places, counts.tolist(), color=_MADE, alpha=0.8, label="generated")
     expected = (law * counts.sum()).tolist()
+    # The same scale for every model of the same data; what goes beyond says how far.
+    top = _TIMES_EXPECTED * max(expected)
+    axes.set_ylim(0, top)
+    for place, many in zip(places, counts.tolist(), strict=True):
+        if many > top:
+            axes.text(place, 0.98 * top, f"{many:,}", ha="center", va="top", fontsize=7)
     axes.plot(places, expected, "_", color=_REAL, markersize=12, mew=2, label="expected of data")
     if len(counts) <= 50:
         slanted = max(map(len, names)) > 2

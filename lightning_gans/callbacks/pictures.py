@@ -61,6 +61,9 @@ def draw_sequences(sequences: Tensor, path: Path) -> None:
     for i, sequence in enumerate(shown.numpy()):
         axes.set_prop_cycle(None)
         axes.plot(sequence - i * height, linewidth=0.8)
+    # Another model's sequences may have another height: a bar of length 1 tells.
+    axes.plot([0, 0], [-0.5, 0.5], color="black", lw=3, solid_capstyle="butt", clip_on=False)
+    axes.annotate("1", (0, 0), xytext=(-8, 0), textcoords="offset points", ha="right", va="center")
     axes.set(xlabel="step", yticks=[])
     axes.margins(x=0, y=0.01)
     figure.savefig(path, dpi=100)

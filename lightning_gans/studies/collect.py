@@ -71,14 +71,9 @@ class Number:
     run: str
 
 
-def numbers_of(run: Run, root: Path) -> list[Number]:
-    """All numbers of a run's last evaluations and of its last validation.
-
-    Args:
-        run: The run.
-        root: What its path is relative to.
-    """
-    folder = root / run.path
+def numbers_of(run: Run) -> list[Number]:
+    """All numbers of a run's last evaluations and of its last validation."""
+    folder = Path(run.path)
     seconds = max(read_seconds(folder).values(), default=0.0)
     found = []
     for kind in _EVALUATIONS:

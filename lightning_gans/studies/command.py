@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import shlex
 import time
 from pathlib import Path
@@ -76,9 +75,8 @@ def _finished(options: argparse.Namespace, command: str) -> None:
     folder = Path(options.out or "comparison")
     runs, said = finished_runs(options.what, time.time())
     print("\n".join(said), end="\n" if said else "")
-    here = [Run(r.data, r.model, r.seed, os.path.relpath(r.path, folder)) for r in runs]
     title = f"{len({r.model for r in runs})} models, {len(runs)} runs"
-    _tell(write_report(folder, title, [f"command: {command}"], here, options.metrics, folder))
+    _tell(write_report(folder, title, [f"command: {command}"], runs, options.metrics))
 
 
 def _study(options: argparse.Namespace, command: str) -> None:
@@ -98,7 +96,7 @@ def _study(options: argparse.Namespace, command: str) -> None:
     runs = []
     for cell in plan:
         trial = by_name[cell.experiment]
-        path = (trial["runs"] or [f"{cell.experiment}/version_0"])[0]
+        path = str(folder / (trial["runs"] or [f"{cell.experiment}/version_0"])[0])
         why = trial["message"] or ""
         runs.append(Run(cell.data, cell.model, cell.seed, path, trial["state"], why))
     if not ranked(trials, "maximize"):
@@ -108,7 +106,7 @@ def _study(options: argparse.Namespace, command: str) -> None:
         f"budget: {study.budget}, {study.seeds} seeds",
         f"command: {command}",
     ]
-    _tell(write_report(folder, study.title, head, runs, study.metrics, folder))
+    _tell(write_report(folder, study.title, head, runs, study.metrics))
 
 
 def _with_seeds(study: Study, seeds: int) -> Study:

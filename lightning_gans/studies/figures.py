@@ -1,13 +1,14 @@
 """The figure sheets of a comparison: numbers of every seed, quality against cost, samples."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from lightning_gans.studies.statistics import Mean
 from lightning_gans.studies.tables import Column, Table
 
 __all__ = ["draw_numbers", "draw_samples", "picture_of"]
@@ -57,56 +58,62 @@ def draw_numbers(tables: Sequence[Table], models: Sequence[str], paths: Sequence
 def _against_cost(axes: Axes, table: Table, looks: Mapping[str, tuple[str, str]]) -> None:
     column = table.columns[0]
     for model, (colour, marker) in looks.items():
-        if (entry := column.entries.get(model)) is None:
-            continue
-        x, y = table.seconds[model], entry.mean
-        errors = {
-            name: None if mean.low is None else [[mean.value - mean.low], [mean.high - mean.value]]
-            for name, mean in (("xerr", x), ("yerr", y))
-        }
-        axes.errorbar(
-            x.value, y.value, **errors, color=colour, marker=marker, ls="", ms=7, capsize=2
-        )
-        axes.annotate(
-            model, (x.value, y.value), xytext=(6, 5), textcoords="offset points", fontsize=7
-        )
-    _ideal(axes.axhline, column)
-    axes.set_xlim(left=0)
-    axes.margins(x=0.25, y=0.15)
+        if entry := column.entries.get(model):
+            x, y = table.seconds[model], entry.mean
+            errors = {"xerr": _ends(x), "yerr": _ends(y)}
+            axes.errorbar(x.value, y.value, **errors, color=colour, marker=marker, ms=7, capsize=2)
+    if column.ideal is not None:
+        axes.axhline(column.ideal, color="0.35", ls="--", lw=1, zorder=0)
     axes.set_title(table.data, fontsize=10, loc="left", fontweight="bold")
     axes.set_xlabel("seconds of training", fontsize=8)
     axes.set_ylabel(column.metric, fontsize=8)
-    _scale(axes.set_yscale, column)
+    _fit(axes.set_xscale, axes.set_xlim, [mean.value for mean in table.seconds.values()])
+    _fit(axes.set_yscale, axes.set_ylim, _values(column))
     _plain(axes)
 
 
 def _column(axes: Axes, column: Column, looks: Mapping[str, tuple[str, str]], named: bool) -> None:
     for place, (model, (colour, marker)) in enumerate(looks.items()):
-        if (entry := column.entries.get(model)) is None:
-            continue
-        seeds = list(entry.values.values())
-        axes.plot(seeds, [place] * len(seeds), ls="", marker=marker, ms=3.5, alpha=0.5, c=colour)
-        mean = entry.mean
-        ends = None if mean.low is None else [[mean.value - mean.low], [mean.high - mean.value]]
-        axes.errorbar(mean.value, place, xerr=ends, color=colour, marker=marker, ms=7, capsize=3)
-    _ideal(axes.axvline, column)
+        if entry := column.entries.get(model):
+            seeds = list(entry.values.values())
+            places = [place] * len(seeds)
+            axes.plot(seeds, places, ls="", marker=marker, ms=3.5, alpha=0.5, c=colour)
+            ends, mean = _ends(entry.mean), entry.mean.value
+            axes.errorbar(mean, place, xerr=ends, color=colour, marker=marker, ms=7, capsize=3)
+    if column.ideal is not None:
+        axes.axvline(column.ideal, color="0.35", ls="--", lw=1, zorder=0)
     axes.set_yticks(range(len(looks)), list(looks) if named else [""] * len(looks), fontsize=8)
+    for label, (colour, _) in zip(axes.get_yticklabels(), looks.values(), strict=True):
+        label.set_color(colour)
     axes.set_ylim(len(looks) - 0.5, -0.5)
     axes.set_title(column.metric, fontsize=9)
-    _scale(axes.set_xscale, column)
+    _fit(axes.set_xscale, axes.set_xlim, _values(column))
     _plain(axes)
 
 
-def _ideal(line, column: Column) -> None:
-    if column.ideal is not None:
-        line(column.ideal, color="0.35", ls="--", lw=1, zorder=0)
+def _ends(mean: Mean) -> list[list[float]] | None:
+    """How far an interval reaches to both sides."""
+    if mean.low is None:
+        return None
+    return [[mean.value - mean.low], [mean.high - mean.value]]
 
 
-def _scale(set_scale, column: Column) -> None:
-    """Logarithmic where all values are above 0 and far apart."""
+def _values(column: Column) -> list[float]:
+    """All that a column shows but its intervals, which may go beyond a panel."""
     values = [value for entry in column.entries.values() for value in entry.values.values()]
-    if values and min(values) > 0 and max(values) / min(values) > _WIDE_RANGE:
+    return values if column.ideal is None else [*values, column.ideal]
+
+
+def _fit(set_scale: Callable, set_limits: Callable, values: list[float]) -> None:
+    """Show all values, by their logarithms where they are above 0 and far apart."""
+    least, most = min(values), max(values)
+    if least > 0 and most / least > _WIDE_RANGE:
         set_scale("log")
+        room = (most / least) ** 0.08
+        set_limits(least / room, most * room)
+    else:
+        room = 0.08 * (most - least) or 0.1 * abs(most) or 0.1
+        set_limits(least - room, most + room)
 
 
 def _plain(axes: Axes) -> None:
@@ -146,15 +153,13 @@ def draw_samples(
         pictures.items(), figure.subplots(len(pictures), len(shown), squeeze=False), strict=True
     ):
         for model, axes in zip(shown, places, strict=True):
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.set_title(model, fontsize=9)
+            axes.set(xticks=[], yticks=[])
+            for spine in axes.spines.values():
+                spine.set_visible(False)
             if model in row:
+                axes.set_title(model, fontsize=9)
                 with Image.open(row[model]) as picture:
                     axes.imshow(picture.convert("RGB"), interpolation="lanczos")
-            else:
-                axes.set_axis_off()
-        places[0].set_axis_on()
         places[0].set_ylabel(data, fontsize=10, fontweight="bold")
     _save(figure, paths)
 

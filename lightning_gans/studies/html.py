@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -25,11 +26,13 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 78rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
+th, td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 td a { color: inherit; text-decoration-color: var(--quiet); }
 .wide { overflow-x: auto; } img { max-width: 100%; background: #fff; }
 code, pre { font-size: 13px; }
 pre { overflow-x: auto; border: 1px solid var(--line); padding: .6rem; }
+.in { padding-left: 1.5rem; }
 .quiet { opacity: .75; font-size: 14px; } h2 { margin-top: 2.2rem; }
 :target { outline: 2px solid #0072b2; outline-offset: 4px; }
 """
@@ -42,7 +45,7 @@ def report(
     runs: Sequence[Run],
     numbers: Sequence[Number],
     figures: Mapping[str, Path],
-    root: Path,
+    folder: Path,
 ) -> str:
     """The page.
 
@@ -53,7 +56,7 @@ def report(
         runs: All runs, the failed ones too.
         numbers: All that was measured.
         figures: Pictures, by what they show.
-        root: What the runs' paths are relative to; the page lies there.
+        folder: Where the page will lie.
     """
     say = html.escape
     failed = [run for run in runs if run.state == "failed"]
@@ -75,7 +78,7 @@ def report(
     for table in tables:
         for model in table.models:
             own = [r for r in runs if (r.data, r.model) == (table.data, model)]
-            parts.append(_runs(table, model, own, numbers, root))
+            parts.append(_runs(table, model, own, numbers, folder))
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
@@ -115,13 +118,16 @@ def _head(column: Column) -> str:
 
 def _statements(table: Table) -> str:
     """The same words as in Markdown, whose only marks here are bold and lists."""
-    lines = html.escape(statements(table)).splitlines()
-    items = "".join("<li>" + re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", line[2:]) for line in lines)
-    return f"<ul>{items}</ul>"
+    items = []
+    for line in html.escape(statements(table)).splitlines():
+        depth, text = line.split("* ", 1)
+        text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
+        items.append(f"<div class=in>{text}</div>" if depth else f"<li>{text}")
+    return f"<ul>{''.join(items)}</ul>"
 
 
 def _runs(
-    table: Table, model: str, runs: Sequence[Run], numbers: Sequence[Number], root: Path
+    table: Table, model: str, runs: Sequence[Run], numbers: Sequence[Number], folder: Path
 ) -> str:
     say = html.escape
     heads = "".join(f"<th>{say(column.metric)}" for column in table.columns)
@@ -129,11 +135,12 @@ def _runs(
     for run in runs:
         own = {(n.metric, n.protocol): n for n in numbers if n.run == run.path}
         cells = "".join(f"<td>{_value(own.get((c.metric, c.protocol)))}" for c in table.columns)
-        link = f"<a href='{say(run.path)}/'>{say(run.path)}</a>"
+        where = say(os.path.relpath(run.path, folder))
+        link = f"<a href='{where}/'>{where}</a>"
         rows.append(f"<tr><td>{run.seed}{cells}<td>{link}<td>{say(run.state)}")
-        typed = [s["command"] for s in read_sittings(root / run.path)[:1] if "command" in s]
+        typed = [s["command"] for s in read_sittings(Path(run.path))[:1] if "command" in s]
         commands += [shlex.join(map(str, each)) for each in typed]
-    config = yaml.safe_dump(read_config(root / runs[0].path), sort_keys=False, allow_unicode=True)
+    config = yaml.safe_dump(read_config(Path(runs[0].path)), sort_keys=False, allow_unicode=True)
     return (
         f"<section id='{_anchor(table.data, model)}'><h3>{say(table.data)}: {say(model)}</h3>"
         f"<div class=wide><table><tr><th>seed{heads}<th>run<th>state{''.join(rows)}</table></div>"

@@ -10,25 +10,14 @@ from lightning_gans.studies.tables import LEVEL, Column, Table
 __all__ = ["costs", "legend", "mean_text", "statements", "table_text"]
 
 
-def digits_of(half: float, value: float) -> int:
-    """Decimals by which an error's two first digits are seen; without one four of the value's."""
-    size, many = (half, 2) if half > 0 else (abs(value), 4)
-    if not size > 0:
-        return 0
-    return min(6, max(0, many - 1 - math.floor(math.log10(size))))
-
-
 def mean_text(mean: Mean) -> str:
     """A mean with half its 95 % interval, e.g. 0.853 ± 0.021."""
     half = 0.0 if mean.low is None else (mean.high - mean.low) / 2
-    decimals = digits_of(half, mean.value)
     if half == 0:
-        return _number(mean.value, decimals)
-    return f"{_number(mean.value, decimals)} ± {half:,.{decimals}f}"
-
-
-def _number(value: float, decimals: int) -> str:
-    return f"{value:,.{decimals}f}"
+        return f"{mean.value:.4g}"
+    # As many decimals as show the two first digits of the doubt.
+    decimals = min(6, max(0, 1 - math.floor(math.log10(half))))
+    return f"{mean.value:,.{decimals}f} ± {half:,.{decimals}f}"
 
 
 def _short(value: float) -> str:
@@ -38,9 +27,9 @@ def _short(value: float) -> str:
 def arrow(metric: str) -> str:
     """Which way is good, as a sign; empty where that is not known."""
     aim = goal(metric)
-    if aim is None:
-        return ""
-    return {"minimize": " ↓", "maximize": " ↑"}.get(aim, f" → {aim:g}")
+    if isinstance(aim, float):
+        return f" → {aim:g}"
+    return {None: "", "minimize": " ↓", "maximize": " ↑"}[aim]
 
 
 def _head(column: Column) -> str:
@@ -86,12 +75,11 @@ def statements(table: Table) -> str:
         best = ranked[0]
         worse = [_behind(m, column) for m in ranked if column.entries[m].worse]
         alike = [_behind(m, column) for m in ranked[1:] if not column.entries[m].worse]
-        parts = [f"**{column.metric}**: {best} {mean_text(column.entries[best].mean)}"]
+        lines.append(f"* **{column.metric}**: {best} {mean_text(column.entries[best].mean)}")
         if worse:
-            parts.append(f"worse by: {'; '.join(worse)}")
+            lines.append(f"  * worse by: {'; '.join(worse)}")
         if alike:
-            parts.append(f"no difference shown: {'; '.join(alike)}")
-        lines.append("* " + ". ".join(parts) + ".")
+            lines.append(f"  * no difference shown: {'; '.join(alike)}")
     return "\n".join(lines)
 
 
@@ -116,7 +104,7 @@ def costs(found: Sequence[Table]) -> str:
     ]
     for model in models:
         cells = [
-            f"{mean_text(t.seconds[model])} | {_number(t.samples[model].value, 0)}"
+            f"{mean_text(t.seconds[model])} | {t.samples[model].value:,.0f}"
             if model in t.seconds
             else "– | –"
             for t in found

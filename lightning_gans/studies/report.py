@@ -14,20 +14,20 @@ from lightning_gans.studies.tables import Table, tables
 __all__ = ["markdown", "measured", "provenance", "write_report"]
 
 
-def measured(runs: Sequence[Run], root: Path) -> list[Number]:
+def measured(runs: Sequence[Run]) -> list[Number]:
     """All numbers of the complete runs, as a table of them would give them back."""
-    found = [number for run in runs if run.state == "complete" for number in numbers_of(run, root)]
+    found = [number for run in runs if run.state == "complete" for number in numbers_of(run)]
     return from_csv(to_csv(found, ()))[1]
 
 
-def provenance(runs: Sequence[Run], root: Path) -> list[str]:
+def provenance(runs: Sequence[Run]) -> list[str]:
     """The versions and commits that the runs were made by, in a line each."""
     lines = []
     for what in ("version", "commit"):
         told = {
             str(sitting[what])
             for run in runs
-            for sitting in read_sittings(root / run.path)
+            for sitting in read_sittings(Path(run.path))
             if sitting.get(what)
         }
         if told:
@@ -50,7 +50,6 @@ def write_report(
     head: Sequence[str],
     runs: Sequence[Run],
     metrics: Sequence[str] | None,
-    root: Path,
 ) -> list[Path]:
     """Write numbers.csv, comparison.md, two figure sheets and report.html; their paths.
 
@@ -61,7 +60,6 @@ def write_report(
         runs: All, the failed ones too, in the order of the models.
         metrics: What is compared, the most important first; None: all of which it is known which
             values are good.
-        root: What the runs' paths are relative to.
 
     Raises:
         InputError: There is nothing to compare, or a file cannot be written.
@@ -69,7 +67,7 @@ def write_report(
     from lightning_gans.studies.figures import draw_numbers, draw_samples, picture_of
     from lightning_gans.studies.html import report
 
-    numbers = measured(runs, root)
+    numbers = measured(runs)
     known = list(dict.fromkeys(number.metric for number in numbers))
     if metrics is None:
         metrics = [name for name in known if goal(name) is not None]
@@ -81,11 +79,11 @@ def write_report(
         raise InputError("these runs have measured nothing of which it is known what is good")
     compared = [number for number in numbers if number.metric in metrics]
     found = tables(compared, metrics)
-    head = [*head, *provenance(runs, root), *_failures(runs)]
+    head = [*head, *provenance(runs), *_failures(runs)]
     models = list(dict.fromkeys(run.model for run in runs))
     pictures: dict[str, dict[str, Path]] = {}
     for run in runs:
-        if run.state == "complete" and (picture := picture_of(root / run.path)):
+        if run.state == "complete" and (picture := picture_of(Path(run.path))):
             pictures.setdefault(run.data, {}).setdefault(run.model, picture)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -98,7 +96,7 @@ def write_report(
             sheets = [folder / f"samples.{kind}" for kind in ("png", "svg")]
             draw_samples(pictures, models, sheets)
             figures["Samples, of the first seed"] = sheets[0]
-        page = report(title, head, found, runs, numbers, figures, root)
+        page = report(title, head, found, runs, numbers, figures, folder)
         write_whole(folder / "report.html", page)
     except OSError as error:
         raise InputError(

@@ -104,7 +104,7 @@ def tables(numbers: Sequence[Number], metrics: Sequence[str]) -> list[Table]:
 
 def _means(numbers: list[Number], what: str) -> dict[str, Mean]:
     """Of a run's ``seconds`` or ``samples``, over the runs of each model."""
-    by_run = {(number.model, number.run): getattr(number, what) for number in numbers}
+    by_run = {(number.model, number.run): float(getattr(number, what)) for number in numbers}
     models = dict.fromkeys(model for model, _ in by_run)
     return {
         model: mean_interval([value for (own, _), value in by_run.items() if own == model])

@@ -1,0 +1,232 @@
+"""`lightning compare` as a user types it: a study that is killed, and runs that are there."""
+
+import csv
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from lightning_gans.runs import Records
+from lightning_gans.studies.collect import from_csv
+from lightning_gans.studies.markdown import mean_text
+from lightning_gans.studies.report import markdown
+from lightning_gans.studies.statistics import Mean, mean_interval
+from lightning_gans.studies.tables import tables
+from tests.run_folders import make_run
+
+RING = {"modes": 4, "batch_size": 16, "batches_per_epoch": 4}
+POINTS = "lightning_gans.networks.MLP"
+STUDY = {
+    "title": "Small?",
+    "seeds": 2,
+    "budget": {"samples": 128},
+    "metrics": ["high_quality_chi2", "reverse_kl"],
+    "common": {
+        "trainer": {"accelerator": "cpu", "log_every_n_steps": 4},
+        "run": {"wandb": "disabled"},
+        "modes": {"n": 64},
+        "samples": {"n": 4},
+    },
+    "data": {
+        "Ring": {
+            "config": {"data": {"class_path": "lightning_gans.data.Ring", "init_args": RING}},
+            "values": {"shape": [2]},
+        }
+    },
+    "models": {
+        "Mixture": {
+            "model": {
+                "class_path": "lightning_gans.models.GaussianMixture",
+                "init_args": {"event_shape": "${values.shape}", "components": 4},
+            }
+        },
+        "GAN": {
+            "model": {
+                "class_path": "lightning_gans.models.GAN",
+                "init_args": {
+                    side: {
+                        "class_path": f"{POINTS}{side.title()}",
+                        "init_args": {"event_shape": "${values.shape}", "hidden": [4]},
+                    }
+                    for side in ("generator", "discriminator")
+                },
+            }
+        },
+    },
+}
+
+
+class Page(HTMLParser):
+    """The links and ids of a page, and what it would load."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.ids, self.loaded = [], set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.links += [found["href"]] if "href" in found else []
+        self.loaded += [found["src"]] if "src" in found else []
+        self.ids |= {found["id"]} if "id" in found else set()
+
+
+def start(*args):
+    return subprocess.Popen(
+        [sys.executable, "-m", "lightning_gans", "compare", *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def lines_of(table: str) -> str:
+    """A report without what its head says and what a run costs, which the clock decides."""
+    return table[table.index("Means over seeds") : table.index("## Cost")]
+
+
+def test_a_killed_study_goes_on_and_gives_the_same_table_again(tmp_path):
+    Path("study.yaml").write_text(yaml.safe_dump(STUDY, sort_keys=False))
+    folder = Path("runs/studies/study")
+    killed = start("study.yaml", "--jobs=2")
+    for _ in range(2400):
+        if any(folder.glob("*/version_0/checkpoints/final.ckpt")):
+            break
+        time.sleep(0.05)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    first = next(folder.glob("*/version_0/checkpoints/final.ckpt"))
+    written = first.stat().st_mtime_ns
+
+    said, _ = start("study.yaml").communicate()
+    assert "study has begun already; --resume goes on with it" in said
+    said, _ = start("study.yaml", "--jobs=2", "--resume").communicate()
+    assert "| Mixture |" in said and "4 of 4 trials" in said, said
+    assert first.stat().st_mtime_ns == written  # what had ended is not run again
+    again, _ = start("study.yaml", "--jobs=2", "--name=again").communicate()
+    assert lines_of(said) == lines_of(again)
+
+    # Each mean is that of what the runs themselves wrote down.
+    for model in ("mixture", "gan"):
+        runs = [folder / f"ring_{model}_seed{seed}/version_0" for seed in range(2)]
+        rows = [Records(run / "modes.jsonl").rows[-1]["metrics"] for run in runs]
+        values = [row["high_quality_chi2"]["value"] for row in rows]
+        assert mean_text(mean_interval(values)) in said
+        config = yaml.safe_load((runs[1] / "config.yaml").read_text())
+        assert config["seed_everything"] == config["data"]["init_args"]["seed"] == 1
+        assert config["trainer"]["max_steps"] == 8
+
+    page = Page((folder / "report.html").read_text())
+    for link in page.links:
+        assert link[1:] in page.ids if link.startswith("#") else (folder / link).is_dir(), link
+    assert page.loaded and all(src.startswith("data:image/webp;") for src in page.loaded)
+    for sheet in ("numbers", "samples"):
+        with Image.open(folder / f"{sheet}.png") as picture:
+            assert len(picture.convert("RGB").getcolors(2**24)) > 20
+        assert (folder / f"{sheet}.svg").read_text().startswith("<?xml")
+
+    # The table of all numbers gives the report again.
+    head, numbers = from_csv((folder / "numbers.csv").read_text())
+    found = tables([n for n in numbers if n.metric in STUDY["metrics"]], STUDY["metrics"])
+    assert markdown(head[0], head[1:], found) == (folder / "comparison.md").read_text()
+
+
+def test_a_run_that_fails_is_told_and_is_in_no_mean(lightning):
+    study = {**STUDY, "models": {**STUDY["models"]}, "seeds": 1, "metrics": ["reverse_kl"]}
+    study["models"]["Broken"] = {
+        **STUDY["models"]["GAN"],
+        "trainer": {"callbacks": [{"class_path": "lightning_gans.callbacks.Inpainting"}]},
+    }
+    Path("study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    said, _ = start("study.yaml", "--jobs=2").communicate()
+    assert "* failed: Broken on Ring, seed 0: " in said and "| Broken |" not in said, said
+    page = Path("runs/studies/study/report.html").read_text()
+    assert "Failed runs" in page and "Broken" in page
+
+
+def test_finished_runs_are_told_apart_by_their_settings(lightning):
+    for seed in range(3):
+        make_run(Path(f"runs/slow/version_{seed}"), seed=seed, lr=1e-4)
+        make_run(Path(f"runs/fast/version_{seed}"), seed=seed, lr=1e-2)
+    make_run(Path("runs/fast/version_3"), seed=3, lr=1e-2, outcome=None)
+    answer = lightning("compare", "runs/slow", "runs/fast")
+    assert answer.code == 0, answer.err
+    assert "runs/fast/version_3 is left out: running" in answer.out
+    assert "| slow | **0.9** |" in answer.out and "| fast | **0.9** |" in answer.out
+    assert "no difference shown: fast 0 (0 to 0, p 1)" in answer.out
+    rows = Path("comparison/numbers.csv").read_text().splitlines()
+    numbers = list(csv.DictReader(io.StringIO("\n".join(r for r in rows if r[0] != "#"))))
+    assert len(numbers) == 6 and {row["protocol"] for row in numbers} == {"ring8_r1_std0.01 n=2500"}
+    page = Page(Path("comparison/report.html").read_text())
+    assert {link for link in page.links if link.startswith("../runs/")} == {
+        f"../runs/{name}/version_{seed}/" for name in ("slow", "fast") for seed in range(3)
+    }
+    one = lightning("compare", "runs", "--out", "all")  # one folder of all runs is the same
+    assert one.code == 0 and Path("all/comparison.md").is_file()
+
+
+def test_runs_of_one_name_are_called_by_what_differs(lightning):
+    make_run(Path("runs/a/version_0"), lr=1e-4)
+    make_run(Path("runs/a/version_1"), lr=1e-2)
+    answer = lightning("compare", "runs/a")
+    assert "| a (lr=0.0001) |" in answer.out and "| a (lr=0.01) |" in answer.out
+
+
+def test_another_protocol_has_a_column_of_its_own(lightning):
+    make_run(Path("runs/a/version_0"), lr=1e-4)
+    run = make_run(Path("runs/b/version_0"), lr=1e-2)
+    records = Records(run / "modes.jsonl")
+    records.rows[-1]["protocol"] = "ring8_r2_std0.01"
+    records.keep(lambda row: True)
+    answer = lightning("compare", "runs/a", "runs/b")
+    assert "| a | 0.9 | – |" in answer.out and "| b | – | 0.9 |" in answer.out
+    assert "no difference" not in answer.out
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (["nowhere"], "nowhere is no folder; lightning compare takes run folders, or a study file"),
+        (["empty"], "empty holds no runs"),
+        (["runs/b"], "none of these runs has finished:\nruns/b/version_0 is left out: failed"),
+        (
+            ["runs/a", "--metrics", "fid"],
+            "no run has measured fid; measured were high_quality_chi2",
+        ),
+        (["runs/a", "--jobs", "2"], "--jobs is for a study file"),
+        (["configs/studies/toy.yaml", "--out", "x"], "--out is for finished runs"),
+        (["configs/studies/toy.yaml", "--jobs", "0"], "--jobs is 0; it must be at least 1"),
+        (["configs/studies/toy.yaml", "runs/a"], "a study is compared alone"),
+        (["configs/studies/toy.yaml", "--name", "a/b"], "--name 'a/b' must be a plain name"),
+        (["configs/studies/toi.yaml"], "did you mean 'configs/studies/toy.yaml'?"),
+        ([], "the following arguments are required"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_in_a_line(args, message, lightning):
+    make_run(Path("runs/a/version_0"))
+    make_run(Path("runs/b/version_0"), outcome="failed")
+    Path("empty").mkdir()
+    answer = lightning("compare", *args)
+    assert answer.code == 2 and message in answer.err and answer.err.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    "values, text",
+    [
+        ((0.8531, 0.832, 0.8742), "0.853 ± 0.021"),
+        ((1234.5, 1100.0, 1369.0), "1,234 ± 134"),
+        ((8.0, 8.0, 8.0), "8"),
+        ((0.00138, None, None), "0.00138"),
+    ],
+)
+def test_a_mean_shows_two_digits_of_its_doubt(values, text):
+    assert mean_text(Mean(*values, 5)) == text
