@@ -121,7 +121,8 @@ def meant_import(typed: str, module: str, missing: str) -> str:
 
 def meant_key(key: str) -> str:
     """A hint for a parameter of any class of ours, for configs, where no more is known."""
-    return meant(key.partition(".")[0], _annotations())
+    first = key.partition(".")[0]
+    return "" if first in _annotations() else meant(first, _annotations())
 
 
 def meant_option(typed: str, options: list[str]) -> str:

@@ -54,7 +54,8 @@ class QualityMetrics(Evaluations):
             it off; None takes those of validation.
         n: Samples of an evaluation; None takes as many as were held out, at most 5,000, so that
             the ideals are those of as many real ones.
-        metrics: Families to measure.
+        metrics: Families to measure; with memorisation comes what the discriminator tells of
+            membership.
         extractor: auto, inception, identity, or a classifier of torchvision, e.g. resnet50.
         weights: A file with the weights of the chosen network.
         seed: Of the samples; the same latents every time.
@@ -93,6 +94,7 @@ class QualityMetrics(Evaluations):
         data, device = trainer.datamodule, trainer.strategy.root_device
         weights = None if self.weights is None else Path(self.weights).expanduser()
         families = FAMILIES if stage == "test" else self.metrics
+        self._memorised = "memorisation" in families
         for extractor in extractors_for(data, self.extractor, weights):
             extractor = extractor.to(device)
             # The first process looks and keeps what it sees; the others read it.
@@ -144,8 +146,7 @@ class QualityMetrics(Evaluations):
         """Print all metrics, and what the discriminator tells of membership, as a table."""
         if not self.active:
             return
-        measured, columns = self._measure(trainer, pl_module)
-        measured |= membership(trainer.datamodule, pl_module)
+        measured, _ = self._measure(trainer, pl_module)
         if trainer.is_global_zero:
             print(table(measured))
             for quality in self._qualities:
@@ -171,6 +172,10 @@ class QualityMetrics(Evaluations):
             prefix = f"quality/{quality.protocol}"
             measured |= {f"{quality.extractor.name}/{key}": value for key, value in found.items()}
             columns |= {f"{prefix}/{key}": value.value for key, value in found.items()}
+        if self._memorised:
+            told = membership(trainer.datamodule, pl_module)
+            measured |= told
+            columns |= {f"quality/n{value.n}/{key}": value.value for key, value in told.items()}
         return measured, columns
 
 

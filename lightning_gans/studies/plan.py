@@ -82,7 +82,9 @@ def config_of(study: Study, data: str, model: str) -> dict[str, Any]:
             nothing.
     """
     place = study.data[data]
-    merged = OmegaConf.merge(study.common, place["config"], study.models[model])
+    own = {key: part for key, part in study.models[model].items() if key != "times"}
+    merged = OmegaConf.merge(study.common, place["config"], own)
+    times = study.models[model].get("times", 1)
     values: dict[str, Any] = dict(place["values"])
     trainer: dict[str, Any] = {"max_epochs": -1}
     try:
@@ -93,9 +95,9 @@ def config_of(study: Study, data: str, model: str) -> dict[str, Any]:
                     f"{study.file}: data.{data}.config needs data.init_args.batch_size, by which "
                     "the budget's samples are divided"
                 )
-            trainer["max_steps"] = values["batches"] = max(1, round(study.budget.samples / size))
+            trainer["max_steps"] = values["batches"] = max(1, round(times * study.budget.samples / size))
         else:
-            minutes, seconds = divmod(study.budget.seconds, 60)
+            minutes, seconds = divmod(times * study.budget.seconds, 60)
             hours, minutes = divmod(minutes, 60)
             days, hours = divmod(hours, 24)
             trainer["max_time"] = f"{days:02d}:{hours:02d}:{minutes:02d}:{seconds:02d}"

@@ -52,7 +52,8 @@ class Study:
         common: What all runs' configs have.
         data: By name: ``config`` (what these runs' configs have besides), and ``values`` that
             ``${values.name}`` stands for in the models' configs.
-        models: By name: what these runs' configs have besides.
+        models: By name: what these runs' configs have besides, and ``times``: how many times
+            the budget they may spend, 1 unless said.
         metrics: Names of what is compared, the most important first.
         skip: Pairs of a data set and a model that are left out.
     """
@@ -112,6 +113,8 @@ def _checked(file: Path, content: Any) -> Study:
     for name, given in models.items():
         if not isinstance(given.get("model"), dict | str):
             raise InputError(f"models.{name} needs model")
+        if not _whole(given.get("times", 1)):
+            raise InputError(f"models.{name}.times is {given['times']!r}; it must be at least 1")
     metrics = content["metrics"]
     if not isinstance(metrics, list) or not all(isinstance(name, str) for name in metrics):
         raise InputError(f"metrics is {metrics!r}; it must be a list of names")
