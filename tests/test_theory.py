@@ -1,9 +1,7 @@
-"""The page on theory: its links lead somewhere, and what it states in closed form is the code's."""
+"""The page on theory: what it states in closed form is the code's."""
 
-import ast
 import math
 import re
-from functools import cache
 
 import pytest
 import torch
@@ -19,57 +17,14 @@ from lightning_gans.objectives.likelihood import gaussian
 from lightning_gans.schedules import Alternating, Unrolled
 from tests.conftest import ROOT, label
 from tests.games import matrix, radius
+from tests.pages import links
 
 PAGE = ROOT / "docs" / "theory.md"
 DOUBLE = torch.float64
 
-# Links
-
-
-def links():
-    """Text, file and heading of each link of the page that stays in the project."""
-    found = re.findall(r"\[([^\[\]]*)\]\((?!https?:)([^)#]*)#?([^)]*)\)", PAGE.read_text())
-    return [(text, (PAGE.parent / path) if path else PAGE, anchor) for text, path, anchor in found]
-
-
-@cache
-def defined(path):
-    """Names that a module defines, methods as Class.method."""
-    names = set()
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.Assign):
-            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.add(node.name)
-            inner = node.body if isinstance(node, ast.ClassDef) else []
-            names |= {f"{node.name}.{m.name}" for m in inner if isinstance(m, ast.FunctionDef)}
-    return names
-
-
-def headings(path):
-    """Anchors of a page's headings, as GitHub makes them."""
-    titles = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles}
-
-
-def test_every_link_leads_to_what_it_names():
-    assert len(links()) > 100
-    missing = []
-    for text, path, anchor in links():
-        name = re.fullmatch(r"`([\w.]+)`", text)
-        if not path.exists():
-            missing.append(f"{text}: no file {path}")
-        elif anchor and anchor not in headings(path):
-            missing.append(f"{text}: no heading {anchor} in {path}")
-        elif path.suffix == ".py" and not (
-            name and (name[1] == path.name or name[1] in defined(path))
-        ):
-            missing.append(f"{text}: not defined in {path}")
-    assert not missing, "\n".join(missing)
-
 
 def test_every_objective_and_penalty_is_on_the_page():
-    told = {text.strip("`") for text, _, _ in links()}
+    told = {text.strip("`") for text, _, _ in links(PAGE)}
     laws = {"Bernoulli", "DiscretisedLogistic", "Gaussian", "Warmup"}
     assert set(objectives.__all__) - laws <= told
 
