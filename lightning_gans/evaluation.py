@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning_gans.data
-from lightning_gans.callbacks.quality import drawn
+from lightning_gans.callbacks.drawing import drawn
 from lightning_gans.callbacks.tables import table
 from lightning_gans.catalogue import public_names
 from lightning_gans.data import Data

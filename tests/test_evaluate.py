@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torchvision.models import shufflenet_v2_x0_5
 
-from lightning_gans.callbacks.quality import drawn
+from lightning_gans.callbacks.drawing import drawn
 from lightning_gans.data import Digits
 from lightning_gans.data.batches import normalise
 from lightning_gans.data.whole import read_whole

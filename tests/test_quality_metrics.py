@@ -14,7 +14,8 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from torchvision.models import shufflenet_v2_x0_5
 
 from lightning_gans.callbacks.best import badness
-from lightning_gans.callbacks.quality import _picked, shared_features
+from lightning_gans.callbacks.drawing import shared_features
+from lightning_gans.callbacks.quality import _picked
 from lightning_gans.data import Digits
 from lightning_gans.metrics import Measured
 from lightning_gans.metrics.defaults import own_extractor
@@ -92,11 +93,17 @@ def weights_of(experiment):
 def test_training_stays_the_same(lightning):
     for every in (0, 1):
         answer = lightning(
-            *FIT, f"--quality.every_n_epochs={every}", f"--run.experiment=every{every}"
+            *FIT,
+            f"--quality.every_n_epochs={every}",
+            "--quality.metrics=[frechet,memorisation]",
+            f"--run.experiment=every{every}",
         )
         assert answer.code == 0, answer.err
     assert not Path("runs/every0/version_0/quality.jsonl").exists()
-    assert len(rows_of("runs/every1/version_0")) == 4
+    rows = rows_of("runs/every1/version_0")
+    assert len(rows) == 4 and all(
+        0 <= row["metrics"]["membership_auc"]["value"] <= 1 for row in rows
+    )
     without, with_it = weights_of("every0"), weights_of("every1")
     for name, tensor in without.items():
         assert torch.equal(tensor, with_it[name]), name

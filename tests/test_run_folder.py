@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import subprocess
 import time
 import warnings
 from pathlib import Path
@@ -17,7 +18,7 @@ from lightning_gans.callbacks import Account, Samples
 from lightning_gans.errors import Diverged, Interrupted
 from lightning_gans.models import GAN
 from lightning_gans.paths import CONFIGS
-from lightning_gans.runs import Records, Sittings, Times, badness, goal, masked
+from lightning_gans.runs import Records, Sittings, Times, badness, commit, goal, masked
 from lightning_gans.runs.reading import (
     find_runs,
     longest_gap,
@@ -29,12 +30,20 @@ from lightning_gans.runs.reading import (
     status_of,
 )
 from lightning_gans.runs.settings import flat, read_config, read_settings
-from tests.conftest import TINY_IMAGES
+from tests.conftest import ROOT, TINY_IMAGES
 from tests.run_folders import RING, make_run
+
+
+def test_the_commit_is_that_of_the_checkout():
+    told = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.strip()
+    assert commit() is None if not told else told.startswith(commit().removesuffix("-dirty"))
 
 
 def test_a_run_notes_its_start_its_end_and_its_times(trained):
     (sitting,) = json.loads((trained / "run.json").read_text())["sittings"]
+    assert sitting["commit"] == commit()
     assert sitting["command"][:2] == ["lightning", "fit"]
     assert sitting["outcome"] == "finished" and sitting["batch"] == 0
     assert sitting["started"] <= sitting["ended"]

@@ -14,10 +14,10 @@ from omegaconf.errors import OmegaConfBaseException
 from lightning_gans.errors import InputError
 from lightning_gans.runs.files import write_whole
 from lightning_gans.studies.schema import Study
+from lightning_gans.sweeps.plan import Plan
 from lightning_gans.sweeps.schema import Sweep
 from lightning_gans.sweeps.scores import Score, Watched
 from lightning_gans.sweeps.space import law
-from lightning_gans.sweeps.trial import Plan
 
 __all__ = ["Cell", "StudyPlan", "cells", "config_of", "sweep_of", "write_configs"]
 
@@ -95,7 +95,9 @@ def config_of(study: Study, data: str, model: str) -> dict[str, Any]:
                     f"{study.file}: data.{data}.config needs data.init_args.batch_size, by which "
                     "the budget's samples are divided"
                 )
-            trainer["max_steps"] = values["batches"] = max(1, round(times * study.budget.samples / size))
+            trainer["max_steps"] = values["batches"] = max(
+                1, round(times * study.budget.samples / size)
+            )
         else:
             minutes, seconds = divmod(times * study.budget.seconds, 60)
             hours, minutes = divmod(minutes, 60)

@@ -13,11 +13,12 @@ from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from lightning_gans.errors import InputError, Interrupted
+from lightning_gans.sweeps.plan import Plan
 from lightning_gans.sweeps.queue import Queue
 from lightning_gans.sweeps.record import views, write_record
 from lightning_gans.sweeps.scores import NeverLogged
 from lightning_gans.sweeps.table import Display
-from lightning_gans.sweeps.trial import End, Plan, Running
+from lightning_gans.sweeps.trial import End, Running
 from lightning_gans.sweeps.workers import Worker
 
 __all__ = ["Engine", "places"]

@@ -89,10 +89,10 @@ def _work(
     gpus: list[str],
 ) -> None:
     from lightning_gans.sweeps.local import places
+    from lightning_gans.sweeps.plan import Plan
     from lightning_gans.sweeps.probe import edges
     from lightning_gans.sweeps.stopping import pruner
     from lightning_gans.sweeps.table import Display
-    from lightning_gans.sweeps.trial import Plan
     from lightning_gans.sweeps.work import Order, work
 
     more = [f"--run.project={sweep.project}"] if sweep.project else []

@@ -8,11 +8,11 @@ from optuna.pruners import BasePruner
 
 from lightning_gans.errors import InputError
 from lightning_gans.sweeps.local import Engine
+from lightning_gans.sweeps.plan import Plan
 from lightning_gans.sweeps.probe import probe
 from lightning_gans.sweeps.queue import Queue
 from lightning_gans.sweeps.storage import begin, begun, open_storage
 from lightning_gans.sweeps.table import Display
-from lightning_gans.sweeps.trial import Plan
 from lightning_gans.sweeps.workers import Worker
 
 __all__ = ["Order", "work"]

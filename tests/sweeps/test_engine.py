@@ -17,12 +17,12 @@ from lightning_gans.errors import InputError
 from lightning_gans.sweeps import queue as queues
 from lightning_gans.sweeps.command import as_typed, command_line, fit_options
 from lightning_gans.sweeps.local import Engine, places
+from lightning_gans.sweeps.plan import Plan
 from lightning_gans.sweeps.probe import _main as probe_of_options
 from lightning_gans.sweeps.queue import Queue
 from lightning_gans.sweeps.schema import read_sweep
 from lightning_gans.sweeps.storage import begin, open_storage
 from lightning_gans.sweeps.table import Display, table
-from lightning_gans.sweeps.trial import Plan
 from lightning_gans.sweeps.workers import Worker
 
 TINY = [

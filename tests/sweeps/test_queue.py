@@ -21,12 +21,13 @@ from optuna.trial import TrialState
 from lightning_gans.errors import InputError
 from lightning_gans.sweeps import scores
 from lightning_gans.sweeps import storage as storages
+from lightning_gans.sweeps.plan import Plan
 from lightning_gans.sweeps.queue import Queue, counts, deciding
 from lightning_gans.sweeps.schema import read_sweep
 from lightning_gans.sweeps.scores import Watched
 from lightning_gans.sweeps.stopping import Bands
 from lightning_gans.sweeps.storage import begin, begun, open_storage, without_password
-from lightning_gans.sweeps.trial import Plan, Running
+from lightning_gans.sweeps.trial import Running
 from lightning_gans.sweeps.workers import Worker, locked
 
 TRIALS = 12
