@@ -37,7 +37,11 @@ def membership(data: Data, model: LightningModule) -> dict[str, Measured]:
         batches = (events for split in splits for events in events_of(data, split, _JUDGED))
         return torch.cat([model.logits(events.to(model.device)).cpu() for events in batches])
 
+    training = model.discriminator.training
+    model.discriminator.eval()  # batch norm would take note of what it is shown
     try:
         return {"membership_auc": membership_auc(logits("train"), logits("val", "test"))}
     except InputError:  # logits that are no numbers
         return {"membership_auc": Measured(math.nan, 0.5, 0)}
+    finally:
+        model.discriminator.train(training)
