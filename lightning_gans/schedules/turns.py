@@ -208,8 +208,8 @@ class Phased(_OfTwo):
         """K_D lr_D K_G lr_G, with K a player's moves in a phase.
 
         On the bilinear game theta psi, whose curvature is one, plain gradient steps in phases
-        stay bounded if and only if this is below 4: the product of the two phases is
-        [[1, -a], [b, 1 - ab]] with a = K_G lr_G and b = K_D lr_D.
+        stay bounded if and only if this is below 4: the two phases, the discriminator's first,
+        take (theta, psi) by [[1 - ab, -a], [b, 1]] with a = K_G lr_G and b = K_D lr_D.
         """
         batches = batches_per_epoch if self.window == "epoch" else self.window
         return (
