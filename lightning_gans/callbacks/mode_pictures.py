@@ -131,7 +131,7 @@ def draw_histogram(
     expected = (law * counts.sum()).tolist()
     # The same scale for every model of the same data; what goes beyond says how far.
     top = _TIMES_EXPECTED * max(expected)
-    axes.set_ylim(0, top)
+    axes.set_ylim(0, max(top, 1))  # of nothing but infinities no sample is left
     for place, many in zip(places, counts.tolist(), strict=True):
         if many > top:
             axes.text(place, 0.98 * top, f"{many:,}", ha="center", va="top", fontsize=7)

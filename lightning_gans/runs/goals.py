@@ -12,7 +12,7 @@ _LOWER = (
     *("fd_", "kd_", "mifd_", "reverse_kl", "forward_kl", "js", "total_variation"),
     *("most_served", "ndb", "duplicates", "nll", "bits_per_dimension"),
 )
-_TOWARDS = {"density": 1.0, "coverage": 1.0, "c_t": 0.0, "spread": 1.0}
+_TOWARDS = {"density": 1.0, "coverage": 1.0, "c_t": 0.0, "spread": 1.0, "membership_auc": 0.5}
 _WHOLE = {"fid": 1, "kid": 1, "mifid": 1, "is": -1, "loss": 1, "encoder_loss": 1, "decoder_loss": 1}
 # Of two players whose losses pull against each other neither is better where its own is less: a
 # discriminator's loss of 0 is a collapse. Of MS-SSIM no more and no less than the data's is good.

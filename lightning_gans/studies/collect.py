@@ -2,17 +2,21 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from lightning_gans.errors import InputError
-from lightning_gans.runs.reading import read_records, read_seconds, read_series
+from lightning_gans.runs.reading import read_records, read_seconds
 
-__all__ = ["Number", "Run", "from_csv", "numbers_of", "to_csv"]
+__all__ = ["FAILED", "Number", "Run", "from_csv", "numbers_of", "to_csv"]
 
 _EVALUATIONS = ("modes", "quality", "reconstructions")
+FAILED = "failed"
+"""The metric of the one row, without a value, that a failed run has."""
+_REAL = ("value", "low", "high", "ideal")
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Run:
     Args:
         data: Name of the data set.
         model: Name of the model.
-        seed: Its seed.
+        seed: Its seed, in words.
         path: Its folder.
         state: complete or failed.
         message: Why it failed.
@@ -30,7 +34,7 @@ class Run:
 
     data: str
     model: str
-    seed: int
+    seed: str
     path: str
     state: str = "complete"
     message: str = ""
@@ -52,13 +56,13 @@ class Number:
         ideal: What a perfect sampler gets, None where that is not known.
         n: Samples that it rests on, None where that is not told.
         samples: Training samples seen before it.
-        seconds: Of training before it.
+        seconds: Of the run's whole training.
         run: The run's folder.
     """
 
     data: str
     model: str
-    seed: int
+    seed: str
     metric: str
     protocol: str
     value: float | None
@@ -72,49 +76,53 @@ class Number:
 
 
 def numbers_of(run: Run) -> list[Number]:
-    """All numbers of a run's last evaluations and of its last validation."""
-    folder = Path(run.path)
-    seconds = max(read_seconds(folder).values(), default=0.0)
+    """All numbers of a run's last evaluations; of a failed run one row that says so."""
+    who = {"data": run.data, "model": run.model, "seed": run.seed, "run": run.path}
+    seconds = max(read_seconds(Path(run.path)).values(), default=0.0)
+    if run.state != "complete":
+        none = dict.fromkeys(("value", "low", "high", "ideal", "n"))
+        why = " ".join(run.message.split())
+        return [Number(**who, metric=FAILED, protocol=why, **none, samples=0, seconds=seconds)]
     found = []
     for kind in _EVALUATIONS:
-        for record in read_records(folder, f"{kind}.jsonl")[-1:]:
+        for record in read_records(Path(run.path), f"{kind}.jsonl")[-1:]:
             for name, measured in record.get("metrics", {}).items():
-                own = {key: measured.get(key) for key in ("value", "low", "high", "ideal", "n")}
+                if not isinstance(measured, dict) or "samples_seen" not in record:
+                    continue  # a file that another program wrote, or an older version of ours
                 found.append(
                     Number(
-                        run.data,
-                        run.model,
-                        run.seed,
-                        name.rsplit("/", 1)[-1],
-                        _protocol(record, name, measured),
-                        **own,
+                        **who,
+                        metric=name.rsplit("/", 1)[-1],
+                        protocol=_protocol(record, name, measured),
+                        **{key: _finite(measured.get(key)) for key in _REAL},
+                        n=measured.get("n"),
                         samples=record["samples_seen"],
                         seconds=seconds,
-                        run=run.path,
                     )
                 )
-    series = read_series(folder)
-    for name, (rows, values) in series.columns.items():
-        if name.startswith("val/") and name not in series.broken:
-            found.append(
-                Number(
-                    *(run.data, run.model, run.seed, name, "held-out events", values[-1]),
-                    *(None, None, None, None, series.samples[rows[-1]], seconds, run.path),
-                )
-            )
     return found
 
 
+def _finite(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
 def _protocol(record: dict[str, Any], name: str, measured: dict[str, Any]) -> str:
-    """What a number holds for, in words: the data or extractor, and how many samples."""
+    """What a number holds for, in words: data, classifier or extractor, how many samples."""
     extractor, _, _ = name.rpartition("/")
     told = record.get("protocols", {}).get(extractor)
     if told is None:
-        return f"{record.get('protocol') or ''} n={measured.get('n')}".strip()
+        oracle = record.get("oracle")
+        by = f"told by {oracle['digest'][:8]}" if isinstance(oracle, dict) else ""
+        parts = (record.get("protocol"), by, f"n={measured.get('n')}")
+        return ", ".join(part for part in parts if part)
     both = ", both orientations" if told.get("orientations", 1) > 1 else ""
+    # Points that are drawn are others for each seed, of one law, which the data's settings tell.
+    drawn = extractor.startswith("points")
+    of = told.get("data", "") if drawn else f"{told.get('data')} {told.get('data_digest', '')[:8]}"
     return (
-        f"{extractor} {told['digest'][:8]}, resize {told['resize']}, train {told['n_real']}{both}, "
-        f"n={told['n']}"
+        f"{extractor} {told['digest'][:8]}, resize {told['resize']}, {of}, "
+        f"train {told['n_real']}{both}, n={told['n']}"
     )
 
 
@@ -155,7 +163,7 @@ def _number(row: dict[str, str]) -> Number:
     return Number(
         **{key: row[key] for key in ("data", "model", "metric", "protocol", "run")},
         **real,
-        seed=int(row["seed"]),
+        seed=row["seed"],
         n=int(row["n"]) if row["n"] else None,
         samples=int(row["samples"]),
         seconds=float(row["seconds"]),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from lightning_gans.errors import InputError
+from lightning_gans.runs import masked
 from lightning_gans.studies.collect import Run
 from lightning_gans.studies.report import write_report
 from lightning_gans.studies.schema import Study, read_study
@@ -62,9 +63,9 @@ def run(args: list[str]) -> None:
             other = "finished runs" if is_study else "a study file"
             raise InputError(f"--{name} is for {other}; e.g. {_EXAMPLE}")
     if is_study:
-        _study(options, shlex.join(["lightning", "compare", *args]))
+        _study(options, shlex.join(masked(["lightning", "compare", *args])))
     else:
-        _finished(options, shlex.join(["lightning", "compare", *args]))
+        _finished(options, shlex.join(masked(["lightning", "compare", *args])))
 
 
 def _finished(options: argparse.Namespace, command: str) -> None:
@@ -98,12 +99,14 @@ def _study(options: argparse.Namespace, command: str) -> None:
         trial = by_name[cell.experiment]
         path = str(folder / (trial["runs"] or [f"{cell.experiment}/version_0"])[0])
         why = trial["message"] or ""
-        runs.append(Run(cell.data, cell.model, cell.seed, path, trial["state"], why))
+        runs.append(Run(cell.data, cell.model, str(cell.seed), path, trial["state"], why))
     if not ranked(trials, "maximize"):
         raise InputError(f"no run is complete; {folder}/*/log.txt say why")
+    more = {name: given for name, given in study.models.items() if given.get("times", 1) > 1}
     head = [
         f"study: {study.file}",
         f"budget: {study.budget}, {study.seeds} seeds",
+        *(f"{m}: {given['times']} times the budget" for m, given in more.items()),
         f"command: {command}",
     ]
     _tell(write_report(folder, study.title, head, runs, study.metrics))
@@ -118,14 +121,15 @@ def _with_seeds(study: Study, seeds: int) -> Study:
 def _work(study: Study, folder: Path, jobs: int, options: argparse.Namespace) -> list[dict]:
     from optuna.pruners import NopPruner
 
-    from lightning_gans.studies.plan import StudyPlan, cells, sweep_of, write_configs
+    from lightning_gans.studies.plan import StudyPlan, cells, sweep_of
     from lightning_gans.studies.progress import StudyDisplay
     from lightning_gans.sweeps.local import places
     from lightning_gans.sweeps.work import Order, work
 
     runs = cells(study)
     sweep = sweep_of(study, runs)
-    plan = StudyPlan(sweep, folder, 1, "last", [], tuple(runs))
+    by_folder = {cell.experiment: cell for cell in runs}
+    plan = StudyPlan(sweep, folder, 1, "last", [], study, by_folder)
     kept = ("budget", "common", "data", "models", "skip")
     definition = {key: getattr(study, key) for key in kept}
     order = Order(
@@ -137,14 +141,8 @@ def _work(study: Study, folder: Path, jobs: int, options: argparse.Namespace) ->
         places=places(jobs, [], 1),
         rule=NopPruner(),
     )
-
-    def lines():
-        write_configs(study, folder)
-        for cell in runs:
-            if cell.seed == 0:
-                yield plan.options(0, {"run": cell.experiment}, 0)
-
-    return work(plan, order, StudyDisplay(study, sweep, runs, jobs), lines())
+    lines = (plan.options(0, {"run": c.experiment}, 0) for c in runs if c.seed == 0)
+    return work(plan, order, StudyDisplay(study, sweep, by_folder, jobs), lines)
 
 
 def _tell(paths: list[Path]) -> None:

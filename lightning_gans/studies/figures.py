@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ _HELD = {"svg.hashsalt": "lightning_gans"}
 
 
 def draw_numbers(tables: Sequence[Table], models: Sequence[str], paths: Sequence[Path]) -> None:
-    """Write a row of panels a data set: the first metric against cost, then each metric.
+    """Write a row of panels a data set: the first metric against cost, then the first five.
 
     Small marks are seeds, large ones means with Student's 95 % interval; dashed is what a perfect
     sampler gets.
@@ -106,6 +107,8 @@ def _values(column: Column) -> list[float]:
 
 def _fit(set_scale: Callable, set_limits: Callable, values: list[float]) -> None:
     """Show all values, by their logarithms where they are above 0 and far apart."""
+    if not values:
+        return
     least, most = min(values), max(values)
     if least > 0 and most / least > _WIDE_RANGE:
         set_scale("log")
@@ -123,21 +126,22 @@ def _plain(axes: Axes) -> None:
         axes.spines[side].set_visible(False)
 
 
-def picture_of(run: Path) -> Path | None:
-    """The last picture of a run's modes in the plane, else of its samples; None without any."""
+def picture_of(run: Path) -> Image.Image | None:
+    """The last picture of a run's modes, else of its samples; None where none can be read."""
     for kind in ("modes", "samples"):
         timed = [
             (int(seen[1]), path)
             for path in run.glob(f"{kind}/*.png")
             if (seen := _SEEN.search(path.name))
         ]
-        if timed:
-            return max(timed)[1]
+        for _, path in sorted(timed, reverse=True):
+            with suppress(OSError), Image.open(path) as picture:
+                return picture.convert("RGB")
     return None
 
 
 def draw_samples(
-    pictures: Mapping[str, Mapping[str, Path]], models: Sequence[str], paths: Sequence[Path]
+    pictures: Mapping[str, Mapping[str, Image.Image]], models: Sequence[str], paths: Sequence[Path]
 ) -> None:
     """Write the last pictures side by side: a row a data set, a column a model.
 
@@ -158,8 +162,7 @@ def draw_samples(
                 spine.set_visible(False)
             if model in row:
                 axes.set_title(model, fontsize=9)
-                with Image.open(row[model]) as picture:
-                    axes.imshow(picture.convert("RGB"), interpolation="lanczos")
+                axes.imshow(row[model], interpolation="lanczos")
         places[0].set_ylabel(data, fontsize=10, fontweight="bold")
     _save(figure, paths)
 

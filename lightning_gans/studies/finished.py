@@ -22,9 +22,18 @@ from lightning_gans.studies.collect import Run
 __all__ = ["finished_runs"]
 
 _SEED = re.compile(r"_seed\d+$")
-_ELSEWHERE = ("run.", "samples.", "checkpoints.", "gradients.", "modes.", "quality.", "trainer.")
-"""What does not make it another model: where a run is kept, how it is watched, how long it runs."""
-_LENGTH = ("trainer.max_steps", "trainer.max_epochs", "trainer.max_time", "trainer.precision")
+_MARKS = re.compile(r"[|<>*`\n]")
+"""What Markdown would take for its own."""
+_WATCHING = ("run", "samples", "checkpoints", "gradients", "modes", "quality", "reconstructions")
+"""Parts of a config that only say where a run is kept and how it is looked at."""
+_NO_MATTER = ("seed_everything", "ckpt_path", "data.seed", "data.root", "data.num_workers")
+_OF_TRAINER = (
+    *("accelerator", "log_every_n_steps", "check_val_every_n_epoch", "limit_val_batches"),
+    *("limit_test_batches", "num_sanity_val_steps", "default_root_dir", "profiler", "logger"),
+    *("enable_progress_bar", "enable_model_summary", "enable_checkpointing"),
+)
+_OF_TRAINING = ("data.batch_size", "data.batches_per_epoch")
+"""Settings of the data that say how a model is trained."""
 _MOST_TOLD = 3
 
 
@@ -59,36 +68,44 @@ def finished_runs(paths: Sequence[str], now: float) -> tuple[list[Run], list[str
         raise InputError("none of these runs has finished:\n" + "\n".join(said))
     data = _names({run: (_data_of(own), _class(own)) for run, own in found.items()})
     models = _names({run: (_model_of(own), _experiment(run)) for run, own in found.items()})
-    latest: dict[tuple[str, str, int], Run] = {}
+    latest: dict[tuple[str, str, str], Run] = {}
     for run in sorted(found, key=lambda run: signature(run).get("metrics.csv", (0, 0))):
-        key = data[run], models[run], int(found[run].get("seed_everything") or 0)
+        key = data[run], models[run], _seeds(run, found[run])
         if key in latest:
-            said.append(f"{latest[key].path} is left out: {run} has the same settings and seed")
+            said.append(f"{latest[key].path} is left out: {run} has the same settings and seeds")
         latest[key] = Run(*key, str(run))
     return list(latest.values()), said
 
 
+def _seeds(run: Path, settings: dict[str, Any]) -> str:
+    """The seed of a run in words; with that of its data where it is another."""
+    own, of_data = settings.get("seed_everything"), settings.get("data.seed")
+    if own is None or isinstance(own, bool):
+        return f"none ({run})"
+    return str(own) if of_data in (None, 0, own) else f"{own}, data {of_data}"
+
+
 def _data_of(settings: dict[str, Any]) -> dict[str, Any]:
-    own = {key: value for key, value in settings.items() if key.split(".")[0] == "data"}
-    return {key: value for key, value in own.items() if key not in ("data.seed", "data.root")}
+    apart = (*_NO_MATTER, *_OF_TRAINING)
+    return {k: v for k, v in settings.items() if k.split(".")[0] == "data" and k not in apart}
 
 
 def _model_of(settings: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: value
-        for key, value in settings.items()
-        if key in _LENGTH
-        or not key.startswith(("data", *_ELSEWHERE))
-        and key not in ("seed_everything", "ckpt_path")
-    }
+    found = {key: value for key, value in settings.items() if key in _OF_TRAINING}
+    for key, value in settings.items():
+        part, _, rest = key.partition(".")
+        watching = part in (*_WATCHING, "data") or key in _NO_MATTER
+        if not watching and not (part == "trainer" and rest in _OF_TRAINER):
+            found[key] = value
+    return found
 
 
 def _class(settings: dict[str, Any]) -> str:
-    return str(settings.get("data"))
+    return _MARKS.sub("_", str(settings.get("data")))
 
 
 def _experiment(run: Path) -> str:
-    return _SEED.sub("", run.resolve().parent.name)
+    return _MARKS.sub("_", _SEED.sub("", run.resolve().parent.name))
 
 
 def _names(told: dict[Path, tuple[dict[str, Any], str]]) -> dict[Path, str]:

@@ -1,6 +1,7 @@
 """A comparison as one HTML file, in which every number leads to its runs, config and command."""
 
 import base64
+import hashlib
 import html
 import io
 import os
@@ -8,6 +9,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import yaml
 from PIL import Image
@@ -15,7 +17,7 @@ from PIL import Image
 from lightning_gans.runs.reading import read_sittings
 from lightning_gans.runs.settings import read_config
 from lightning_gans.studies.collect import Number, Run
-from lightning_gans.studies.markdown import RULES, arrow, mean_text, statements
+from lightning_gans.studies.markdown import RULES, arrow, entry_text, statements
 from lightning_gans.studies.tables import Column, Table
 
 __all__ = ["report"]
@@ -63,7 +65,7 @@ def report(
     parts = [
         f"<h1>{say(title)}</h1>",
         "<p class=quiet>" + "<br>".join(map(say, head)) + "</p>",
-        *(f"<p class=quiet>{say(RULES)} Every number leads to its runs.</p>",),
+        f"<p class=quiet>{say(RULES)} Every number leads to its runs.</p>",
     ]
     if failed:
         told = "".join(
@@ -88,7 +90,8 @@ def report(
 
 
 def _anchor(data: str, model: str) -> str:
-    return re.sub(r"[^\w-]+", "_", f"runs_{data}_{model}")
+    """Where the runs of a model on a data set stand; no two share it."""
+    return "runs-" + hashlib.sha256(f"{data}\n{model}".encode()).hexdigest()[:12]
 
 
 def _table(table: Table) -> str:
@@ -101,11 +104,8 @@ def _table(table: Table) -> str:
             if (entry := column.entries.get(model)) is None:
                 cells.append("<td>–")
                 continue
-            text = html.escape(mean_text(entry.mean))
-            if entry.mean.n < table.seeds:
-                text += f" (n {entry.mean.n})"
-            if entry.rank is not None and not entry.worse and entry.mean.n > 1:
-                text = f"<b>{text}</b>"
+            text = html.escape(entry_text(entry))
+            text = f"<b>{text}</b>" if entry.good else text
             cells.append(f"<td>{link}{text}</a>")
         rows.append(f"<tr><td>{html.escape(model)}{''.join(cells)}")
     return f"<div class=wide><table><tr><th>model{heads}{''.join(rows)}</table></div>"
@@ -119,7 +119,7 @@ def _head(column: Column) -> str:
 def _statements(table: Table) -> str:
     """The same words as in Markdown, whose only marks here are bold and lists."""
     items = []
-    for line in html.escape(statements(table)).splitlines():
+    for line in html.escape(statements(table), quote=False).splitlines():
         depth, text = line.split("* ", 1)
         text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
         items.append(f"<div class=in>{text}</div>" if depth else f"<li>{text}")
@@ -136,16 +136,18 @@ def _runs(
         own = {(n.metric, n.protocol): n for n in numbers if n.run == run.path}
         cells = "".join(f"<td>{_value(own.get((c.metric, c.protocol)))}" for c in table.columns)
         where = say(os.path.relpath(run.path, folder))
-        link = f"<a href='{where}/'>{where}</a>"
-        rows.append(f"<tr><td>{run.seed}{cells}<td>{link}<td>{say(run.state)}")
+        link = f"<a href='{say(quote(os.path.relpath(run.path, folder)))}/'>{where}</a>"
+        rows.append(f"<tr><td>{say(run.seed)}{cells}<td>{link}<td>{say(run.state)}")
         typed = [s["command"] for s in read_sittings(Path(run.path))[:1] if "command" in s]
         commands += [shlex.join(map(str, each)) for each in typed]
-    config = yaml.safe_dump(read_config(Path(runs[0].path)), sort_keys=False, allow_unicode=True)
+    configs = ((run.seed, read_config(Path(run.path))) for run in runs)
+    seed, content = next((pair for pair in configs if pair[1]), (runs[0].seed, {}))
+    config = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     return (
         f"<section id='{_anchor(table.data, model)}'><h3>{say(table.data)}: {say(model)}</h3>"
         f"<div class=wide><table><tr><th>seed{heads}<th>run<th>state{''.join(rows)}</table></div>"
         f"<pre>{say(chr(10).join(commands))}</pre>"
-        f"<details><summary>config of seed {runs[0].seed}</summary><pre>{say(config)}</pre>"
+        f"<details><summary>config of seed {say(seed)}</summary><pre>{say(config)}</pre>"
         "</details></section>"
     )
 

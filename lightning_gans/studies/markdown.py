@@ -5,9 +5,20 @@ from collections.abc import Sequence
 
 from lightning_gans.runs import goal
 from lightning_gans.studies.statistics import Mean
-from lightning_gans.studies.tables import LEVEL, Column, Table
+from lightning_gans.studies.tables import LEVEL, Column, Entry, Table
 
-__all__ = ["costs", "legend", "mean_text", "statements", "table_text"]
+__all__ = [
+    "RULES",
+    "arrow",
+    "costs",
+    "entry_text",
+    "legend",
+    "mean_text",
+    "statements",
+    "table_text",
+]
+
+_MOST_DECIMALS = 5
 
 
 def mean_text(mean: Mean) -> str:
@@ -16,8 +27,16 @@ def mean_text(mean: Mean) -> str:
     if half == 0:
         return f"{mean.value:.4g}"
     # As many decimals as show the two first digits of the doubt.
-    decimals = min(6, max(0, 1 - math.floor(math.log10(half))))
+    decimals = max(0, 1 - math.floor(math.log10(half)))
+    if decimals > _MOST_DECIMALS:
+        return f"{mean.value:.3g} ± {half:.2g}"
     return f"{mean.value:,.{decimals}f} ± {half:,.{decimals}f}"
+
+
+def entry_text(entry: Entry) -> str:
+    """Its mean, with the number of seeds where some are missing."""
+    few = entry.mean.n < entry.runs
+    return mean_text(entry.mean) + (f" ({entry.mean.n} of {entry.runs} runs)" if few else "")
 
 
 def _short(value: float) -> str:
@@ -49,9 +68,8 @@ def table_text(table: Table) -> str:
             if (entry := column.entries.get(model)) is None:
                 cells.append("–")
                 continue
-            text = mean_text(entry.mean)
-            many = entry.mean.n > 1 and entry.rank is not None
-            cells.append(f"**{text}**" if many and not entry.worse else text)
+            text = entry_text(entry)
+            cells.append(f"**{text}**" if entry.good else text)
         lines.append(f"| {model} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -69,7 +87,7 @@ def statements(table: Table) -> str:
     lines = []
     for column in table.columns:
         ranked = [m for m in column.entries if column.entries[m].rank is not None]
-        if len(ranked) < 2:
+        if not ranked or len(column.entries) < 2:
             continue
         ranked.sort(key=lambda model: column.entries[model].rank)
         best = ranked[0]
@@ -80,6 +98,9 @@ def statements(table: Table) -> str:
             lines.append(f"  * worse by: {'; '.join(worse)}")
         if alike:
             lines.append(f"  * no difference shown: {'; '.join(alike)}")
+        lost = [f"{m} ({e.mean.n} of {e.runs})" for m, e in column.entries.items() if not e.rank]
+        if lost:
+            lines.append(f"  * not ranked, as runs are missing: {'; '.join(lost)}")
     return "\n".join(lines)
 
 
@@ -117,5 +138,7 @@ RULES = (
     "Means over seeds ± half of Student's 95 % interval; in brackets what a perfect sampler gets. "
     "Bold: the best of the column, and what is not shown to be worse than it. Shown is a "
     "difference to the best where Student's paired test over seeds, corrected by Holm for all "
-    f"pairs of the column, has p below {LEVEL:g} and the two intervals have nothing in common."
+    f"pairs of the column, has p below {LEVEL:g} and the intervals of the two have nothing in "
+    "common; the intervals themselves are not corrected. A model with runs that failed is not "
+    "ranked: those that are left may be the lucky ones."
 )

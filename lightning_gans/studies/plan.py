@@ -14,12 +14,14 @@ from omegaconf.errors import OmegaConfBaseException
 from lightning_gans.errors import InputError
 from lightning_gans.runs.files import write_whole
 from lightning_gans.studies.schema import Study
+from lightning_gans.sweeps.laws import Law
 from lightning_gans.sweeps.plan import Plan
 from lightning_gans.sweeps.schema import Sweep
 from lightning_gans.sweeps.scores import Score, Watched
-from lightning_gans.sweeps.space import law
 
-__all__ = ["Cell", "StudyPlan", "cells", "config_of", "sweep_of", "write_configs"]
+__all__ = ["Cell", "StudyPlan", "cells", "config_of", "sweep_of"]
+
+_MOST_RUNS = 999_999
 
 
 @dataclass(frozen=True)
@@ -112,26 +114,23 @@ def config_of(study: Study, data: str, model: str) -> dict[str, Any]:
     return config
 
 
-def write_configs(study: Study, folder: Path) -> None:
-    """Write ``folder``/configs/<data>_<model>.yaml of every pair, a config of ``lightning fit``."""
-    (folder / "configs").mkdir(parents=True, exist_ok=True)
-    for cell in cells(study):
-        if cell.seed == 0:
-            head = f"# {cell.model} on {cell.data}, of the study {study.file.name}: {study.budget}."
-            text = yaml.safe_dump(config_of(study, cell.data, cell.model), sort_keys=False)
-            write_whole(folder / "configs" / f"{cell.name}.yaml", f"{head}\n{text}")
-
-
 def sweep_of(study: Study, runs: list[Cell]) -> Sweep:
     """A study as the engine of the sweeps runs it: a grid of its runs."""
-    grid = {"values": [cell.experiment for cell in runs]}
+    names = [cell.experiment for cell in runs]
+    number = Law(
+        # The same for any number of seeds, so that more of them can be added.
+        suggest=lambda trial: trial.suggest_int("run", 0, _MOST_RUNS),
+        value=names.__getitem__,
+        all=range(len(names)),
+        edges=names,
+    )
     return Sweep(
         file=study.file,
         method="grid",
         metric="runs",
         goal="maximize",
-        parameters={"run": grid},
-        laws={"run": law("run", grid, "grid")},
+        parameters={"run": {"values": names}},
+        laws={"run": number},
         command=["lightning", "compare", str(study.file)],
         program=None,
         early_terminate=None,
@@ -158,10 +157,17 @@ class StudyPlan(Plan):
     """What all runs of a study have in common.
 
     Args:
-        runs: All of them.
+        study: It.
+        runs: All of them, by their folders in the study's.
     """
 
-    runs: tuple[Cell, ...] = ()
+    study: Study
+    runs: dict[str, Cell]
+
+    @property
+    def typed(self) -> str:
+        """What goes on with it."""
+        return "lightning compare"
 
     def experiment(self, index: int, parameters: Mapping[str, Any]) -> str:
         """The run's folder in the study's."""
@@ -172,12 +178,17 @@ class StudyPlan(Plan):
         return _Ended(run, self.sweep.metric, self.sweep.goal, self.which)
 
     def options(self, index: int, parameters: Mapping[str, Any], seed: int) -> list[str]:
-        """Its config, its seed, and where it is kept."""
-        cell = next(each for each in self.runs if each.experiment == parameters["run"])
+        """Its config, which is written, its seed, and where it is kept."""
+        cell = self.runs[parameters["run"]]
+        config = self.folder / "configs" / f"{cell.name}.yaml"
+        config.parent.mkdir(parents=True, exist_ok=True)
+        told = f"# {cell.model} on {cell.data}, of {self.study.file.name}: {self.study.budget}."
+        content = config_of(self.study, cell.data, cell.model)
+        write_whole(config, f"{told}\n{yaml.safe_dump(content, sort_keys=False)}")
         return [
-            f"--config={self.folder / 'configs' / cell.name}.yaml",
+            f"--config={config}",
             f"--seed_everything={cell.seed}",
-            f"--data.seed={cell.seed}",
+            f"--data.seed={cell.seed if self.study.data[cell.data]['redraw'] else 0}",
             *self.more,
             *self.where(index, parameters),
         ]

@@ -16,13 +16,13 @@ class StudyDisplay(Display):
     Args:
         study: What it is.
         sweep: The same, as the engine has it.
-        runs: All its runs.
+        runs: All its runs, by their folders.
         jobs: Runs at a time here.
     """
 
-    def __init__(self, study: Study, sweep: Sweep, runs: list[Cell], jobs: int) -> None:
+    def __init__(self, study: Study, sweep: Sweep, runs: dict[str, Cell], jobs: int) -> None:
         super().__init__(sweep, jobs)
-        self._study, self._runs = study, {cell.experiment: cell for cell in runs}
+        self._study, self._runs = study, runs
 
     def rows(self, trials: list[dict[str, Any]]) -> list[str]:
         """A row a model, a column a data set: runs that are complete, of all; running; failed."""

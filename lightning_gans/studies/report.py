@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL.Image import Image
+
 from lightning_gans.errors import InputError
 from lightning_gans.runs import goal
 from lightning_gans.runs.files import write_whole
 from lightning_gans.runs.reading import read_sittings
-from lightning_gans.studies.collect import Number, Run, from_csv, numbers_of, to_csv
+from lightning_gans.studies.collect import FAILED, Number, Run, from_csv, numbers_of, to_csv
 from lightning_gans.studies.markdown import RULES, costs, legend, statements, table_text
 from lightning_gans.studies.tables import Table, tables
 
@@ -15,8 +17,8 @@ __all__ = ["markdown", "measured", "provenance", "write_report"]
 
 
 def measured(runs: Sequence[Run]) -> list[Number]:
-    """All numbers of the complete runs, as a table of them would give them back."""
-    found = [number for run in runs if run.state == "complete" for number in numbers_of(run)]
+    """All numbers of these runs, as a table of them would give them back."""
+    found = [number for run in runs for number in numbers_of(run)]
     return from_csv(to_csv(found, ()))[1]
 
 
@@ -68,26 +70,33 @@ def write_report(
     from lightning_gans.studies.html import report
 
     numbers = measured(runs)
-    known = list(dict.fromkeys(number.metric for number in numbers))
+    known = list(dict.fromkeys(n.metric for n in numbers if n.metric != FAILED))
     if metrics is None:
         metrics = [name for name in known if goal(name) is not None]
-    if missing := [name for name in metrics if name not in known]:
+    missing = [name for name in metrics if name not in known]
+    if len(missing) == len(metrics):
+        wanted = ", ".join(missing) or "anything of which it is known what is good"
         raise InputError(
-            f"no run has measured {', '.join(missing)}; measured were {', '.join(known) or 'none'}"
+            f"no run has measured {wanted}; measured were {', '.join(known) or 'none'}"
         )
-    if not metrics:
-        raise InputError("these runs have measured nothing of which it is known what is good")
-    compared = [number for number in numbers if number.metric in metrics]
-    found = tables(compared, metrics)
     head = [*head, *provenance(runs), *_failures(runs)]
+    head += [f"no run has measured {name}" for name in missing]
+    metrics = [name for name in metrics if name in known]
+    compared = [number for number in numbers if number.metric in (*metrics, FAILED)]
+    found = tables(compared, metrics)
+    if any(len({round(mean.value) for mean in table.samples.values()}) > 1 for table in found):
+        head.append("not all runs saw as many training samples: see the cost of a run")
     models = list(dict.fromkeys(run.model for run in runs))
-    pictures: dict[str, dict[str, Path]] = {}
+    pictures: dict[str, dict[str, Image]] = {}
     for run in runs:
-        if run.state == "complete" and (picture := picture_of(Path(run.path))):
-            pictures.setdefault(run.data, {}).setdefault(run.model, picture)
+        row = pictures.setdefault(run.data, {})
+        if run.state == "complete" and run.model not in row:
+            if picture := picture_of(Path(run.path)):
+                row[run.model] = picture
+    pictures = {data: row for data, row in pictures.items() if row}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / "numbers.csv", to_csv(numbers, [title, *head]))
+        write_whole(folder / "numbers.csv", to_csv(compared, [title, *head]))
         write_whole(folder / "comparison.md", markdown(title, head, found))
         sheets = [folder / f"numbers.{kind}" for kind in ("png", "svg")]
         draw_numbers(found, models, sheets)
@@ -95,7 +104,7 @@ def write_report(
         if pictures:
             sheets = [folder / f"samples.{kind}" for kind in ("png", "svg")]
             draw_samples(pictures, models, sheets)
-            figures["Samples, of the first seed"] = sheets[0]
+            figures["Samples, of each model's first complete run"] = sheets[0]
         page = report(title, head, found, runs, numbers, figures, folder)
         write_whole(folder / "report.html", page)
     except OSError as error:

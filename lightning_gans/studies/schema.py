@@ -11,6 +11,7 @@ import yaml
 
 from lightning_gans.errors import InputError, meant
 from lightning_gans.paths import CONFIGS
+from lightning_gans.runs import KNOWN_GOALS, goal
 
 __all__ = ["Budget", "Study", "read_study"]
 
@@ -51,7 +52,8 @@ class Study:
         budget: Of every run.
         common: What all runs' configs have.
         data: By name: ``config`` (what these runs' configs have besides), and ``values`` that
-            ``${values.name}`` stands for in the models' configs.
+            ``${values.name}`` stands for in the models' configs, and ``redraw``: whether each seed
+            draws data of its own, as it should from a known law; else all have the same.
         models: By name: what these runs' configs have besides, and ``times``: how many times
             the budget they may spend, 1 unless said.
         metrics: Names of what is compared, the most important first.
@@ -103,8 +105,8 @@ def _checked(file: Path, content: Any) -> Study:
     for key in _NEEDED:
         if not content.get(key):
             raise InputError(f"it needs {key}")
-    if not isinstance(content["title"], str):
-        raise InputError(f"title is {content['title']!r}; it must be a text")
+    if not isinstance(content["title"], str) or len(content["title"].splitlines()) > 1:
+        raise InputError(f"title is {content['title']!r}; it must be a text of one line")
     seeds = content.get("seeds", 5)
     if not _whole(seeds) or seeds > _MOST_SEEDS:
         raise InputError(f"seeds is {seeds!r}; it must be a whole number, 1 to {_MOST_SEEDS:,}")
@@ -118,6 +120,12 @@ def _checked(file: Path, content: Any) -> Study:
     metrics = content["metrics"]
     if not isinstance(metrics, list) or not all(isinstance(name, str) for name in metrics):
         raise InputError(f"metrics is {metrics!r}; it must be a list of names")
+    for name in metrics:
+        if goal(name) is None:
+            hint = meant(name, KNOWN_GOALS)
+            raise InputError(f"metrics: of {name!r} it is not known which values are good{hint}")
+        if metrics.count(name) > 1:
+            raise InputError(f"metrics has {name} twice")
     return Study(
         file,
         content["title"],
@@ -153,15 +161,18 @@ def _named(given: Any, where: str) -> dict[str, dict[str, Any]]:
 
 
 def _data(name: str, given: dict[str, Any]) -> dict[str, Any]:
-    """``config`` and ``values`` of a data set, checked."""
-    _only(given, ("config", "values"), f"data.{name}: ")
+    """``config``, ``values`` and ``redraw`` of a data set, checked."""
+    _only(given, ("config", "values", "redraw"), f"data.{name}: ")
     config = _mapping(given.get("config"), f"data.{name}.config")
     if not isinstance(config.get("data"), dict):
         raise InputError(f"data.{name}.config needs data")
     values = _mapping(given.get("values") or {}, f"data.{name}.values")
     if "batches" in values:
         raise InputError(f"data.{name}.values: batches are those of the budget; name it otherwise")
-    return {"config": config, "values": values}
+    redraw = given.get("redraw", False)
+    if not isinstance(redraw, bool):
+        raise InputError(f"data.{name}.redraw is {redraw!r}; it must be true or false")
+    return {"config": config, "values": values, "redraw": redraw}
 
 
 def _budget(given: Any) -> Budget:

@@ -9,6 +9,11 @@ from scipy.special import stdtr, stdtrit
 
 __all__ = ["Difference", "Mean", "holm", "mean_interval", "paired"]
 
+_OF_ROUNDING = 1 / math.sqrt(12)
+"""Standard deviation of what rounding to a whole number leaves out."""
+_NOISE = 1e-9
+"""Of floats that should be equal, relative to their size."""
+
 
 @dataclass(frozen=True)
 class Mean:
@@ -58,14 +63,18 @@ def mean_interval(values: Sequence[float]) -> Mean:
 def paired(first: Sequence[float], second: Sequence[float]) -> Difference:
     """Student's paired test (Student, 1908) of ``first`` - ``second``.
 
-    Where all differences are one number other than 0 it has no scale to go by: then the sign test
-    (Arbuthnot, 1710) says 2^(1 - n).
+    Counts say no more than to the nearest whole, so their differences are taken to spread by no
+    less than rounding does (Sheppard, 1898). Where all other differences are one number, there is
+    no scale to go by: then the sign test (Arbuthnot, 1710) says 2^(1 - n).
     """
     differences = [a - b for a, b in zip(first, second, strict=True)]
     mean, n = mean_interval(differences), len(differences)
     if n == 1 or not any(differences):
         return Difference(mean, 1.0)
-    if not (spread := statistics.stdev(differences)):
+    spread = statistics.stdev(differences)
+    if all(value.is_integer() for value in (*first, *second)):
+        spread = max(spread, _OF_ROUNDING)
+    if spread <= _NOISE * abs(mean.value):
         return Difference(mean, 2.0 ** (1 - n))
     t = abs(mean.value) / (spread / math.sqrt(n))
     return Difference(mean, 2 * float(stdtr(n - 1, -t)))

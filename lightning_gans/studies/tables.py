@@ -1,11 +1,10 @@
 """Models side by side on each data set: means, ranks, and which differences are shown."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from lightning_gans.runs import badness
-from lightning_gans.studies.collect import Number
+from lightning_gans.studies.collect import FAILED, Number
 from lightning_gans.studies.statistics import Difference, Mean, holm, mean_interval, paired
 
 __all__ = ["LEVEL", "Column", "Entry", "Table", "tables"]
@@ -21,19 +20,27 @@ class Entry:
     Args:
         mean: Over its seeds.
         values: By seed.
-        rank: 1 is best; None where it is not known which values are good.
+        runs: That the model has, with those that failed or whose number was not finite.
+        rank: 1 is best; None where it is not known which values are good, and of a model that
+            lacks runs: those that are left may be the lucky ones.
         behind: How much worse than the best over the seeds that both have; None of the best.
         p: Of that difference, corrected for all pairs of the column (Holm).
-        worse: Whether it is shown to be worse than the best: p is below 5 % and the intervals of
-            the two means have nothing in common.
+        worse: Whether it is shown to be worse than the best: p is below 5 %, and the intervals of
+            the two means have nothing in common, nor have those of what the metric aims at.
     """
 
     mean: Mean
-    values: dict[int, float]
+    values: dict[str, float]
+    runs: int
     rank: int | None = None
     behind: Difference | None = None
     p: float | None = None
     worse: bool = False
+
+    @property
+    def good(self) -> bool:
+        """Whether it is among the best, of which there is any doubt."""
+        return self.rank is not None and not self.worse and self.mean.n > 1
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,6 @@ class Table:
         data: Its name.
         models: The best first, by the first column that ranks.
         columns: A metric and protocol each.
-        seeds: Most that a model has.
         seconds: Of training a run, by model.
         samples: Seen in training by the last evaluation, by model.
     """
@@ -69,7 +75,6 @@ class Table:
     data: str
     models: list[str]
     columns: list[Column]
-    seeds: int
     seconds: dict[str, Mean]
     samples: dict[str, Mean]
 
@@ -78,27 +83,27 @@ def tables(numbers: Sequence[Number], metrics: Sequence[str]) -> list[Table]:
     """A table a data set, in the order in which they come.
 
     Args:
-        numbers: Of all runs.
+        numbers: Of all runs, the failed ones too.
         metrics: What to compare, the most important first; a metric that was measured under
             several protocols has as many columns.
     """
     found = []
     for data in dict.fromkeys(number.data for number in numbers):
         own = [number for number in numbers if number.data == data]
+        models = list(dict.fromkeys(number.model for number in own))
+        runs = {m: len({number.run for number in own if number.model == m}) for m in models}
         columns = [
-            _column([n for n in own if (n.metric, n.protocol) == (metric, protocol)])
+            _column([n for n in own if (n.metric, n.protocol) == (metric, protocol)], runs)
             for metric in metrics
             for protocol in dict.fromkeys(n.protocol for n in own if n.metric == metric)
         ]
-        models = list(dict.fromkeys(number.model for number in own))
         ranking = next((c for c in columns if any(e.rank for e in c.entries.values())), None)
         if ranking is not None:
+            ranks = {m: e.rank for m, e in ranking.entries.items() if e.rank}
             last = len(models) + 1
-            ranks = {m: ranking.entries[m].rank if m in ranking.entries else last for m in models}
-            models.sort(key=ranks.__getitem__)
-        seeds = max((entry.mean.n for c in columns for entry in c.entries.values()), default=0)
-        costs = _means(own, "seconds"), _means(own, "samples")
-        found.append(Table(data, models, columns, seeds, *costs))
+            models.sort(key=lambda model: ranks.get(model, last))
+        told = [number for number in own if number.metric != FAILED]
+        found.append(Table(data, models, columns, _means(told, "seconds"), _means(told, "samples")))
     return found
 
 
@@ -112,22 +117,29 @@ def _means(numbers: list[Number], what: str) -> dict[str, Mean]:
     }
 
 
-def _column(numbers: list[Number]) -> Column:
-    values: dict[str, dict[int, float]] = {}
+def _column(numbers: list[Number], runs: dict[str, int]) -> Column:
+    values: dict[str, dict[str, float]] = {}
     for number in numbers:
-        if number.value is not None and math.isfinite(number.value):
+        if number.value is not None:
             values.setdefault(number.model, {})[number.seed] = number.value
     ideals = [number.ideal for number in numbers if number.ideal is not None]
-    entries = {m: Entry(mean_interval(list(own.values())), own) for m, own in values.items()}
-    if badness(numbers[0].metric):
-        entries = _ranked(numbers[0].metric, entries)
+    entries = {
+        m: Entry(mean_interval(list(own.values())), own, runs[m]) for m, own in values.items()
+    }
+    if bad := badness(numbers[0].metric):
+        whole = {m: e for m, e in entries.items() if e.mean.n == e.runs}
+        entries |= _ranked(bad, whole)
     ideal = sum(ideals) / len(ideals) if ideals else None
     return Column(numbers[0].metric, numbers[0].protocol, ideal, entries)
 
 
-def _ranked(metric: str, entries: dict[str, Entry]) -> dict[str, Entry]:
-    """``entries`` with their ranks and how far each is behind the best."""
-    bad = badness(metric)
+def _ranked(bad: Callable[[float], float], entries: dict[str, Entry]) -> dict[str, Entry]:
+    """``entries`` with their ranks and how far each is behind the best.
+
+    Args:
+        bad: What is least where a number is best.
+        entries: By model.
+    """
     worth = {
         model: {seed: bad(value) for seed, value in entry.values.items()}
         for model, entry in entries.items()
@@ -144,11 +156,11 @@ def _ranked(metric: str, entries: dict[str, Entry]) -> dict[str, Entry]:
     adjusted = dict(zip(found, holm([each.p for each in found.values()]), strict=True))
     ranked = {}
     for model in order:
+        best, own, pair = order[0], entries[model], (order[0], model)
         rank = 1 + sum(means[other].value < means[model].value for other in order)
-        pair = order[0], model
         behind, p = found.get(pair), adjusted.get(pair)
-        apart = not means[order[0]].overlaps(means[model])
-        worse = p is not None and p < LEVEL and apart
-        entry = entries[model]
-        ranked[model] = Entry(entry.mean, entry.values, rank, behind, p, worse)
+        apart = not (means[best].overlaps(means[model]) or entries[best].mean.overlaps(own.mean))
+        # Over the seeds that both have, it may even be ahead.
+        worse = p is not None and p < LEVEL and apart and behind.mean.value > 0
+        ranked[model] = replace(own, rank=rank, behind=behind, p=p, worse=worse)
     return ranked

@@ -79,7 +79,7 @@ class Engine:
         if self._asked is not None:
             raise Interrupted(
                 f"stopped by {self._asked.name}; what ran has been saved, and "
-                "`lightning sweep` with the same options and --resume goes on",
+                f"`{self._plan.typed}` with the same options and --resume goes on",
                 128 + self._asked,
             )
         return self._shown

@@ -30,6 +30,11 @@ class Plan:
     which: str
     more: list[str]
 
+    @property
+    def typed(self) -> str:
+        """What goes on with it."""
+        return "lightning sweep"
+
     def experiment(self, index: int, parameters: Mapping[str, Any]) -> str:
         """The folder of a trial's runs, in the sweep's."""
         return f"trial_{index}"

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import os
 import signal
 import subprocess
@@ -15,9 +16,11 @@ import yaml
 from PIL import Image
 
 from lightning_gans.runs import Records
-from lightning_gans.studies.collect import from_csv
+from lightning_gans.studies.collect import Run, from_csv, numbers_of
 from lightning_gans.studies.markdown import mean_text
+from lightning_gans.studies.plan import StudyPlan, cells, sweep_of
 from lightning_gans.studies.report import markdown
+from lightning_gans.studies.schema import read_study
 from lightning_gans.studies.statistics import Mean, mean_interval
 from lightning_gans.studies.tables import tables
 from tests.run_folders import make_run
@@ -39,6 +42,7 @@ STUDY = {
         "Ring": {
             "config": {"data": {"class_path": "lightning_gans.data.Ring", "init_args": RING}},
             "values": {"shape": [2]},
+            "redraw": True,
         }
     },
     "models": {
@@ -69,14 +73,18 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.links, self.ids, self.loaded = [], set(), []
+        self.links, self.all_ids, self.loaded = [], [], []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         found = dict(attributes)
         self.links += [found["href"]] if "href" in found else []
         self.loaded += [found["src"]] if "src" in found else []
-        self.ids |= {found["id"]} if "id" in found else set()
+        self.all_ids += [found["id"]] if "id" in found else []
+
+    @property
+    def ids(self):
+        return set(self.all_ids)
 
 
 def start(*args):
@@ -94,10 +102,13 @@ def lines_of(table: str) -> str:
     return table[table.index("Means over seeds") : table.index("## Cost")]
 
 
-def test_a_killed_study_goes_on_and_gives_the_same_table_again(tmp_path):
+def test_a_killed_study_goes_on_with_more_seeds_and_gives_the_same_table_again(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     Path("study.yaml").write_text(yaml.safe_dump(STUDY, sort_keys=False))
     folder = Path("runs/studies/study")
-    killed = start("study.yaml", "--jobs=2")
+    killed = start("study.yaml", "--jobs=2", "--seeds=1")
     for _ in range(2400):
         if any(folder.glob("*/version_0/checkpoints/final.ckpt")):
             break
@@ -126,6 +137,7 @@ def test_a_killed_study_goes_on_and_gives_the_same_table_again(tmp_path):
         assert config["trainer"]["max_steps"] == 8
 
     page = Page((folder / "report.html").read_text())
+    assert len(page.all_ids) == len(page.ids) == 2
     for link in page.links:
         assert link[1:] in page.ids if link.startswith("#") else (folder / link).is_dir(), link
     assert page.loaded and all(src.startswith("data:image/webp;") for src in page.loaded)
@@ -136,7 +148,7 @@ def test_a_killed_study_goes_on_and_gives_the_same_table_again(tmp_path):
 
     # The table of all numbers gives the report again.
     head, numbers = from_csv((folder / "numbers.csv").read_text())
-    found = tables([n for n in numbers if n.metric in STUDY["metrics"]], STUDY["metrics"])
+    found = tables(numbers, STUDY["metrics"])
     assert markdown(head[0], head[1:], found) == (folder / "comparison.md").read_text()
 
 
@@ -148,7 +160,7 @@ def test_a_run_that_fails_is_told_and_is_in_no_mean(lightning):
     }
     Path("study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     said, _ = start("study.yaml", "--jobs=2").communicate()
-    assert "* failed: Broken on Ring, seed 0: " in said and "| Broken |" not in said, said
+    assert "* failed: Broken on Ring, seed 0: " in said and "| Broken | – |" in said, said
     page = Path("runs/studies/study/report.html").read_text()
     assert "Failed runs" in page and "Broken" in page
 
@@ -165,13 +177,71 @@ def test_finished_runs_are_told_apart_by_their_settings(lightning):
     assert "no difference shown: fast 0 (0 to 0, p 1)" in answer.out
     rows = Path("comparison/numbers.csv").read_text().splitlines()
     numbers = list(csv.DictReader(io.StringIO("\n".join(r for r in rows if r[0] != "#"))))
-    assert len(numbers) == 6 and {row["protocol"] for row in numbers} == {"ring8_r1_std0.01 n=2500"}
+    assert len(numbers) == 6 and {row["protocol"] for row in numbers} == {
+        "ring8_r1_std0.01, n=2500"
+    }
     page = Page(Path("comparison/report.html").read_text())
     assert {link for link in page.links if link.startswith("../runs/")} == {
         f"../runs/{name}/version_{seed}/" for name in ("slow", "fast") for seed in range(3)
     }
     one = lightning("compare", "runs", "--out", "all")  # one folder of all runs is the same
     assert one.code == 0 and Path("all/comparison.md").is_file()
+
+
+def test_data_of_one_set_are_drawn_anew_only_where_the_law_is_known(tmp_path):
+    """Another split is another classifier, so numbers of two seeds could not be compared."""
+    study = {**STUDY, "data": {**STUDY["data"], "Same": {**STUDY["data"]["Ring"], "redraw": False}}}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(study, sort_keys=False))
+    read = read_study(str(path))
+    runs = {cell.experiment: cell for cell in cells(read)}
+    plan = StudyPlan(sweep_of(read, list(runs.values())), tmp_path / "s", 1, "last", [], read, runs)
+    for name, of_data in (("ring_gan_seed1", 1), ("same_gan_seed1", 0)):
+        options = plan.options(0, {"run": name}, 0)
+        assert {"--seed_everything=1", f"--data.seed={of_data}"} <= set(options)
+
+
+def test_training_that_differs_is_no_seed(lightning):
+    """Nor is another batch size another data set."""
+    make_run(Path("runs/a/version_0"), trainer={"max_epochs": 8, "accelerator": "auto"})
+    make_run(Path("runs/a/version_1"), trainer={"max_epochs": 8, "accelerator": "cpu"}, seed=1)
+    make_run(Path("runs/a/version_2"), trainer={"max_epochs": 8, "limit_train_batches": 0.1})
+    data = {"class_path": "lightning_gans.data.Ring", "init_args": {"modes": 8, "batch_size": 9}}
+    make_run(Path("runs/b/version_0"), data=data)
+    answer = lightning("compare", "runs")
+    assert answer.code == 0 and answer.out.count("\n## ") == 2, answer.out  # a data set, and costs
+    rows = Path("comparison/numbers.csv").read_text().splitlines()
+    models = [row["model"] for row in csv.DictReader(r for r in rows if r[0] != "#")]
+    assert len(set(models)) == 3 and len(models) == 4, models
+
+
+@pytest.mark.parametrize("difference", [{"data_digest": "b" * 64}, {"digest": "c" * 64}])
+def test_other_data_or_another_extractor_is_another_protocol(difference, tmp_path):
+    told = {"digest": "a" * 64, "resize": "bytes", "data": "Folder", "data_digest": "a" * 64}
+    told |= {"n_real": 100, "n": 50}
+    protocols = []
+    for name, own in (("a", {}), ("b", difference)):
+        measured = {"value": 1.0, "low": None, "high": math.inf, "ideal": math.nan, "n": 50}
+        row = {"samples_seen": 9, "protocols": {"x32": {**told, **own}}}
+        run = make_run(tmp_path / name / "version_0")
+        Records(run / "quality.jsonl").append(row | {"metrics": {"x32/fid": measured}})
+        numbers = numbers_of(Run("d", "m", "0", str(run)))
+        protocols += [n.protocol for n in numbers if n.metric == "fid"]
+        assert all(number.high is number.ideal is None for number in numbers[1:])
+    assert len(set(protocols)) == 2
+
+
+def test_damaged_files_are_told_or_left_out(lightning):
+    """A picture cut short, a number that is none, an evaluation of nothing."""
+    for name in ("a", "b"):
+        run = make_run(Path(f"runs/{name}/version_0"), lr=1e-4 if name == "a" else 1e-2)
+    picture = max(run.glob("samples/*.png"))
+    picture.write_bytes(picture.read_bytes()[:40])
+    none = dict.fromkeys(("value", "low", "high", "ideal", "n"))
+    Records(run / "quality.jsonl").append({"samples_seen": 9, "metrics": {"fid": none, "js": 3}})
+    answer = lightning("compare", "runs/a", "runs/b", "--metrics", "fid", "high_quality_chi2")
+    assert answer.code == 0, answer.err
+    assert "| a | – | 0.9 |" in answer.out and "| b | – | 0.9 |" in answer.out
 
 
 def test_runs_of_one_name_are_called_by_what_differs(lightning):

@@ -1,11 +1,13 @@
 """Means, paired differences and their correction, against scipy, R and what chance gives."""
 
+import math
 import random
 
 import pytest
 import scipy.stats
 
-from lightning_gans.studies.collect import Number
+from lightning_gans.studies.collect import FAILED, Number
+from lightning_gans.studies.markdown import statements, table_text
 from lightning_gans.studies.statistics import holm, mean_interval, paired
 from lightning_gans.studies.tables import tables
 
@@ -31,12 +33,22 @@ def test_paired_difference_is_scipys():
     "first, second, p",
     [
         ([8.0] * 5, [8.0] * 5, 1.0),
-        ([8.0] * 5, [7.0] * 5, 1 / 16),  # two of the 32 patterns of signs
+        ([0.8] * 5, [0.7] * 5, 1 / 16),  # two of the 32 patterns of signs
+        ([0.3 + 0.1 * i for i in range(5)], [0.2 + 0.1 * i for i in range(5)], 1 / 16),
         ([8.0], [1.0], 1.0),
     ],
 )
 def test_differences_without_spread(first, second, p):
     assert paired(first, second).p == p
+
+
+def test_counts_spread_by_no_less_than_rounding():
+    """Otherwise 25 modes against 8 in every seed would be no difference, and against 8 or 9 one."""
+    t = 17 / math.sqrt(1 / 12 / 5)
+    expected = 2 * scipy.stats.t.sf(t, 4)
+    assert paired([25.0] * 5, [8.0] * 5).p == pytest.approx(expected, rel=1e-9)
+    other = paired([25.0] * 5, [8.0, 8.0, 8.0, 8.0, 9.0])
+    assert other.p < 1e-4
 
 
 def test_holm_is_rs():
@@ -45,24 +57,15 @@ def test_holm_is_rs():
     assert holm([0.9, 0.8]) == [1.0, 1.0] and holm([]) == []
 
 
+def number(model, seed, value, metric="fd_x", protocol="p"):
+    rest = (value, None, None, None, 10, 100, 1.0, f"{model}{seed}")
+    return Number("set", model, str(seed), metric, protocol, *rest)
+
+
 def numbers_with(metric, values, protocol="p"):
     """Numbers of models on one data set: values by model and seed."""
     return [
-        Number(
-            "set",
-            model,
-            seed,
-            metric,
-            protocol,
-            value,
-            None,
-            None,
-            None,
-            10,
-            100,
-            1.0,
-            f"{model}{seed}",
-        )
+        number(model, seed, value, metric, protocol)
         for model, own in values.items()
         for seed, value in enumerate(own)
     ]
@@ -115,8 +118,40 @@ def test_numbers_of_other_protocols_are_in_other_columns():
     ]
 
 
-def test_a_run_without_a_number_counts_in_none_of_the_means():
-    (table,) = tables(numbers_with("fd_x", {"a": [1.0, None, 3.0], "b": [9.0, 9.0, 9.0]}), ["fd_x"])
-    entry = table.columns[0].entries["a"]
-    assert entry.mean.n == 2 and entry.mean.value == 2.0 and table.seeds == 3
-    assert table.columns[0].entries["b"].behind.mean.n == 2
+def test_a_model_that_lacks_runs_is_not_ranked():
+    """Of a, one number is none; of b, a run failed; the two left of each would be the best."""
+    numbers = numbers_with("fd_x", {"a": [1.0, None, 3.0], "b": [1.0, 1.1], "c": [9.0, 9.1, 9.2]})
+    why = "out of memory"
+    numbers += [Number("set", "b", "2", FAILED, why, None, None, None, None, None, 0, 0.0, "b2")]
+    (table,) = tables(numbers, ["fd_x"])
+    entries = table.columns[0].entries
+    assert table.models[0] == "c" and entries["c"].rank == 1
+    for model in ("a", "b"):
+        entry = entries[model]
+        assert (entry.mean.n, entry.runs, entry.rank, entry.good) == (2, 3, None, False)
+    assert "a (2 of 3); b (2 of 3)" in statements(table)
+    assert "| b | 1.05 ± 0.64 (2 of 3 runs) |" in table_text(table)
+
+
+def test_who_is_ahead_over_common_seeds_is_not_worse():
+    """B is behind by its own mean, but ahead on each of the seeds that A has, too."""
+    a = {"0": 10.0, "1": 10.1, "2": 10.2}
+    b = {"0": 9.0, "1": 9.1, "2": 9.2, "3": 30.0, "4": 30.1}
+    numbers = [
+        number(model, seed, value)
+        for model, own in (("A", a), ("B", b))
+        for seed, value in own.items()
+    ]
+    (table,) = tables(numbers, ["fd_x"])
+    assert table.models[0] == "A" and not table.columns[0].entries["B"].worse
+
+
+def test_where_shown_intervals_overlap_no_difference_is_shown():
+    """Distances to the aim of 1 are far apart, 0.2 and 0.001, the means themselves are not."""
+    values = {
+        "wide": [0.8, 1.2, 0.79, 1.21, 1.0 + 0.2],
+        "near": [1.001, 0.999, 1.001, 0.999, 1.001],
+    }
+    (table,) = tables(numbers_with("density", values), ["density"])
+    entry = table.columns[0].entries["wide"]
+    assert entry.p < 0.05 and entry.rank == 2 and not entry.worse
