@@ -13,7 +13,9 @@ from lightning_gans.studies.collect import FAILED, Number, Run, from_csv, number
 from lightning_gans.studies.markdown import RULES, costs, legend, statements, table_text
 from lightning_gans.studies.tables import Table, tables
 
-__all__ = ["markdown", "measured", "provenance", "write_report"]
+__all__ = ["markdown", "markdown_of", "measured", "provenance", "write_report"]
+
+_METRICS = "metrics: "
 
 
 def measured(runs: Sequence[Run]) -> list[Number]:
@@ -39,11 +41,30 @@ def provenance(runs: Sequence[Run]) -> list[str]:
 
 def markdown(title: str, head: Sequence[str], found: Sequence[Table]) -> str:
     """The whole comparison, but for its pictures."""
-    parts = [f"# {title}", "\n".join(f"* {line}" for line in head), RULES]
+    return f"# {title}\n\n{_lines(head)}\n\n{RULES}\n\n{_sections(found, '##')}\n"
+
+
+def markdown_of(table: str) -> str:
+    """The comparison that a numbers.csv holds, two headings lower and without title and rules.
+
+    Raises:
+        InputError: It is no such table.
+    """
+    (_, *head), numbers = from_csv(table)
+    metrics = next(line for line in head if line.startswith(_METRICS)).removeprefix(_METRICS)
+    return f"{_lines(head)}\n\n{_sections(tables(numbers, metrics.split(', ')), '####')}\n"
+
+
+def _lines(head: Sequence[str]) -> str:
+    return "\n".join(f"* {line}" for line in head)
+
+
+def _sections(found: Sequence[Table], mark: str) -> str:
+    parts = []
     for table in found:
-        parts += [f"## {table.data}", table_text(table), statements(table), legend(table)]
-    parts += ["## Cost of a run", costs(found)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+        parts += [f"{mark} {table.data}", table_text(table), statements(table), legend(table)]
+    parts += [f"{mark} Cost of a run", costs(found)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def write_report(
@@ -82,6 +103,7 @@ def write_report(
     head = [*head, *provenance(runs), *_failures(runs)]
     head += [f"no run has measured {name}" for name in missing]
     metrics = [name for name in metrics if name in known]
+    head.append(f"{_METRICS}{', '.join(metrics)}")
     compared = [number for number in numbers if number.metric in (*metrics, FAILED)]
     found = tables(compared, metrics)
     if any(len({round(mean.value) for mean in table.samples.values()}) > 1 for table in found):

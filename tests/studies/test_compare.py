@@ -17,9 +17,9 @@ from PIL import Image
 
 from lightning_gans.runs import Records
 from lightning_gans.studies.collect import Run, from_csv, numbers_of
-from lightning_gans.studies.markdown import mean_text
+from lightning_gans.studies.markdown import RULES, mean_text
 from lightning_gans.studies.plan import StudyPlan, cells, sweep_of
-from lightning_gans.studies.report import markdown
+from lightning_gans.studies.report import markdown, markdown_of
 from lightning_gans.studies.schema import read_study
 from lightning_gans.studies.statistics import Mean, mean_interval
 from lightning_gans.studies.tables import tables
@@ -150,6 +150,8 @@ def test_a_killed_study_goes_on_with_more_seeds_and_gives_the_same_table_again(
     head, numbers = from_csv((folder / "numbers.csv").read_text())
     found = tables(numbers, STUDY["metrics"])
     assert markdown(head[0], head[1:], found) == (folder / "comparison.md").read_text()
+    part = markdown_of((folder / "numbers.csv").read_text())
+    assert part.replace("####", "##") in said.replace(RULES + "\n\n", "")
 
 
 def test_a_run_that_fails_is_told_and_is_in_no_mean(lightning):
