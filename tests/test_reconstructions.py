@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import warnings
 from pathlib import Path
 
@@ -204,6 +205,22 @@ def test_a_second_stage_learns_where_the_latents_lie():
     assert_close(made.mean(0), latents.mean(0), rtol=0, atol=0.2 * latents.std().item())
     assert_close(made.T.cov(), latents.T.cov(), rtol=0, atol=0.25 * latents.var(0).max().item())
     assert model.sample(3).shape == (3, 1, 8, 8)
+
+
+def test_latents_of_the_second_stage_have_its_laws_noise():
+    """A decoder that says one mean, whatever it is told: what is drawn about it is the noise."""
+    networks = MLPEncoder((2,), 2), MLPDecoder((2,), 2), Gaussian()
+    second = {"second_encoder": MLPEncoder((2,), 2), "second_decoder": MLPDecoder((2,), 2)}
+    model = TwoStageVAE(*networks, **second, first_epochs=1)
+    with torch.no_grad():
+        for parameter in second["second_decoder"].parameters():
+            parameter.zero_()
+        second["second_decoder"].layers[-2].bias.copy_(torch.tensor([5.0, -1.0]))
+        model.second_generator.law.log_scale.fill_(math.log(3.0))
+        model.second_moves += 1
+        made = model.prior(40_000, torch.Generator().manual_seed(0))
+    assert_close(made.mean(0), torch.tensor([5.0, -1.0]), rtol=0, atol=0.06)
+    assert_close(made.T.cov(), 9 * torch.eye(2), rtol=0, atol=0.25)
 
 
 def test_a_second_stage_must_be_as_wide():
