@@ -70,6 +70,7 @@ PLACES = {
     "setup": "setup",
 }
 """What a process was doing, by a word in its stack: the first that is found."""
+_PATIENCE = 10.0
 
 
 def fit(args: list[str], said: Path, stack: Path, rank: int = 0, port: int = 0) -> None:
@@ -97,14 +98,15 @@ class Run:
     longest = 0.0
 
     def __init__(self, args: list[str], folder: Path, world: int) -> None:
-        self.said, self._stack = folder / "said0", folder / "stack0"
+        self.said = folder / "said0"
+        self._stacks = [folder / f"stack{rank}" for rank in range(world)]
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1] if world > 1 else 0
         forked = multiprocessing.get_context("fork")
         self._processes = []
         for rank in range(world):
-            files = (folder / f"said{rank}", folder / f"stack{rank}")
+            files = (folder / f"said{rank}", self._stacks[rank])
             process = forked.Process(target=fit, args=(args, *files, rank, port))
             process.start()
             self._processes.append(process)
@@ -117,6 +119,16 @@ class Run:
                 process.join()
         return self._processes[0].exitcode
 
+    def _meets(self) -> bool:
+        """Whether one that is left waits to meet the others."""
+        for process, stack in zip(self._processes, self._stacks, strict=True):
+            if process.exitcode is None:
+                os.kill(process.pid, signal.SIGUSR2)
+                time.sleep(0.1)
+                if "rendezvous" in stack.read_text():
+                    return True
+        return False
+
     def kill(self, number: signal.Signals) -> str:
         """Kill one, or all; where the first was."""
         os.kill(self._processes[0].pid, signal.SIGUSR2)
@@ -126,9 +138,14 @@ class Run:
         for process in victims:
             os.kill(process.pid, number)
         began = time.monotonic()
-        self.wait()
+        while any(process.exitcode is None for process in self._processes):
+            time.sleep(0.01)
+            if time.monotonic() - began > _PATIENCE and self._meets():
+                # Who waits to meet one that is no more is ended by who has started both.
+                for process in self._processes:
+                    process.kill()
         Run.longest = max(Run.longest, time.monotonic() - began)
-        stack = self._stack.read_text()
+        stack = self._stacks[0].read_text()
         place = next((place for word, place in PLACES.items() if word in stack), "elsewhere")
         if world == 1:
             return place

@@ -1,5 +1,8 @@
 """Training on several processes that hold the same weights."""
 
+import os
+import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,6 +18,9 @@ from lightning_gans.errors import FailedElsewhere, InputError, Interrupted
 __all__ = ["Replicas", "check_strategy"]
 
 _TIMEOUT = timedelta(minutes=30)
+_STARTER = "LIGHTNING_GANS_STARTER"
+"""Tells processes that Lightning starts the number of the one that starts them."""
+_BETWEEN_LOOKS = 0.5
 
 
 def _sum_of_bits(tensor: Tensor) -> Tensor:
@@ -40,6 +46,34 @@ def _among_the_living() -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _unless_orphaned() -> Iterator[None]:
+    """Inside, this process ends if the one that has started it does, which it waits to meet.
+
+    torch would wait for half an hour. Whoever was started otherwise is ended by who did that:
+    torchrun, or SLURM by ``--kill-on-bad-exit``.
+    """
+    starter, met = os.environ.get(_STARTER, ""), threading.Event()
+
+    def watch() -> None:
+        while not met.wait(_BETWEEN_LOOKS):
+            if str(os.getppid()) != starter:
+                print(
+                    "error: the first process has ended before all had met; go on with "
+                    "--resume auto",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                os._exit(2)  # the main thread is inside torch and hears nothing
+
+    if starter not in ("", str(os.getpid())) and "TORCHELASTIC_RUN_ID" not in os.environ:
+        threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        met.set()
+
+
 class Replicas(DDPStrategy):
     """Processes with the same weights: one all-reduce of the mover's gradients a move.
 
@@ -59,13 +93,16 @@ class Replicas(DDPStrategy):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(timeout=kwargs.pop("timeout", _TIMEOUT), **kwargs)
+        if "LOCAL_RANK" not in os.environ:  # else another one has started this one
+            os.environ[_STARTER] = str(os.getpid())
         self.bytes_averaged = 0
         self.asked: Callable[[], int] = lambda: 0
         self.stop: Callable[[int], None] = lambda signal: None
 
     def setup_distributed(self) -> None:
         """Let the processes meet."""
-        super().setup_distributed()
+        with _unless_orphaned():
+            super().setup_distributed()
         # What they agree on beside the numbers must not wait for a GPU.
         self._talk = distributed.new_group(backend="gloo", timeout=_TIMEOUT)
 

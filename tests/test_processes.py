@@ -4,6 +4,9 @@ import contextlib
 import io
 import os
 import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -187,3 +190,20 @@ def test_a_process_that_dies_while_saving_ends_the_other_and_is_no_full_disk(bot
     assert code == 2 and other is None
     assert "another process has ended, or cannot be reached any more" in said
     assert "cannot be written" not in said and "Traceback" not in said
+
+
+def test_who_waits_to_meet_its_starter_ends_with_it():
+    """A process that Lightning started, and whose starter was killed before they had met."""
+    with socket.socket() as free:  # nobody listens there
+        free.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    ranks = {"LOCAL_RANK": "1", "NODE_RANK": "0", "WORLD_SIZE": "2"}
+    done = subprocess.run(
+        [sys.executable, "-m", "lightning_gans", "fit", *TINY_IMAGES, "--trainer.devices=2"],
+        env={**os.environ, **meeting, **ranks, "LIGHTNING_GANS_STARTER": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,  # torch would wait for 1,800 seconds
+    )
+    assert done.returncode == 2
+    assert "the first process has ended before all had met; go on with --resume auto" in done.stderr
