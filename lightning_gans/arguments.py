@@ -34,6 +34,7 @@ _PARTS = (
 )
 _LOOKED_AT = ("n", "extractor", "weights", "seed")
 _OURS = ("lightning_gans", "torch")
+_DEVICES = re.compile(r"auto|-?\d+(, *\d+)*,?")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.\w+)+")
 
 
@@ -45,11 +46,16 @@ _OURS_INSTEAD = {
 
 
 def refuse_automatic(trainer: dict[str, Any]) -> None:
-    """Refuse options of the Trainer that know of one optimizer only.
+    """Refuse options of the Trainer that know of one optimizer only, and devices that are none.
 
     Raises:
         InputError: One is given; the message says which of the model's does it.
     """
+    devices = trainer["devices"]
+    if isinstance(devices, str) and not _DEVICES.fullmatch(devices):
+        raise InputError(
+            f"--trainer.devices is {devices!r}; it must be auto, a number, or numbers as in 0,1"
+        )
     for theirs, (unset, ours) in _OURS_INSTEAD.items():
         if trainer[theirs] != unset:
             raise InputError(f"--trainer.{theirs} does not know turns; use --{ours}")

@@ -27,7 +27,7 @@ from lightning_gans.models import Model
 from lightning_gans.paths import CONFIGS
 from lightning_gans.resuming import check_origin, checkpoint_meant, spelled_out
 from lightning_gans.runs import RunOptions, claim, discard_unstarted, run_of
-from lightning_gans.strategies import check_strategy
+from lightning_gans.strategies import check_strategy, while_all_live
 
 __all__ = ["CLI", "run"]
 
@@ -172,7 +172,8 @@ class CLI(LightningCLI):
         """Run it."""
         try:
             self._check()
-            super()._run_subcommand(subcommand)
+            with while_all_live():
+                super()._run_subcommand(subcommand)
         except (InputError, MisconfigurationException):
             self._abandon()
             raise

@@ -15,7 +15,7 @@ from torch import Tensor, distributed
 
 from lightning_gans.errors import FailedElsewhere, InputError, Interrupted
 
-__all__ = ["Replicas", "check_strategy"]
+__all__ = ["Replicas", "check_strategy", "while_all_live"]
 
 _TIMEOUT = timedelta(minutes=30)
 _STARTER = "LIGHTNING_GANS_STARTER"
@@ -39,11 +39,30 @@ def _among_the_living() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # torch.distributed's, whatever carries the message
-        reason = str(error).split(". ")[0].rsplit("] ", 1)[-1]  # not where in torch's source
-        raise Interrupted(
-            f"another process has ended, or cannot be reached any more ({reason}). The last "
-            "checkpoint is whole: go on with --resume auto"
-        ) from error
+        raise _gone(error) from error
+
+
+def _gone(error: RuntimeError) -> Interrupted:
+    reason = str(error).split(". ")[0].rsplit("] ", 1)[-1]  # not where in torch's source
+    return Interrupted(
+        f"another process has ended, or cannot be reached any more ({reason}). The last "
+        "checkpoint is whole: go on with --resume auto"
+    )
+
+
+@contextmanager
+def while_all_live() -> Iterator[None]:
+    """The same for what Lightning exchanges by itself: only torch.distributed's errors are told.
+
+    Raises:
+        Interrupted: Another process is no more.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, distributed.DistError) or "gloo/" in str(error):
+            raise _gone(error) from error
+        raise
 
 
 @contextmanager

@@ -26,7 +26,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"there is no checkpoint {path}")
     try:
+        with zipfile.ZipFile(path) as archive:  # torch does not compare the checksums
+            if damaged := archive.testzip():
+                raise InputError(f"{path} is damaged: the checksum of {damaged} is another")
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path} is refused: it is not a checkpoint of tensors, numbers and text alone, "

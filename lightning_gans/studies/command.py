@@ -22,7 +22,8 @@ _OF_RUNS = ("metrics", "out")
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; e.g. {_EXAMPLE}")
+        first = " before --metrics" if "required: what" in message else ""
+        raise InputError(f"{message}{first}; e.g. {_EXAMPLE}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -110,6 +111,8 @@ def _study(options: argparse.Namespace, command: str) -> None:
         f"command: {command}",
     ]
     _tell(write_report(folder, study.title, head, runs, study.metrics))
+    if failed := [run for run in runs if run.state != "complete"]:
+        raise InputError(f"{len(failed)} of {len(runs)} runs failed; the report says why")
 
 
 def _with_seeds(study: Study, seeds: int) -> Study:

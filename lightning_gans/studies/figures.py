@@ -53,6 +53,11 @@ def draw_numbers(tables: Sequence[Table], models: Sequence[str], paths: Sequence
                 _column(axes, table.columns[i], looks, named=not i)
             else:
                 axes.set_axis_off()
+    figure.supxlabel(
+        "large: mean and Student's 95 % interval, cut at the panel's edge; small: seeds; dashed: "
+        "a perfect sampler",
+        fontsize=8,
+    )
     _save(figure, paths)
 
 

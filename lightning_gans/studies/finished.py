@@ -58,6 +58,9 @@ def finished_runs(paths: Sequence[str], now: float) -> tuple[list[Run], list[str
             told = "holds no runs" if folder.is_dir() else "is no folder"
             raise InputError(f"{path} {told}; lightning compare takes run folders, or a study file")
         for run in runs:
+            if not signature(run):
+                said.append(f"{run} is left out: there is nothing in it yet")
+                continue
             sittings = read_sittings(run)
             status = status_of(signature(run), sittings, now, longest_gap(read_seconds(run)))
             if status.name == "finished":

@@ -113,6 +113,7 @@ def _behind(model: str, column: Column) -> str:
     if mean.low is None:
         return f"{model} {_short(mean.value)} (one seed)"
     p = f"p {entry.p:.2g}" if entry.p >= 1e-4 else "p < 0.0001"
+    p += ", intervals overlap" if entry.p < LEVEL and not entry.worse else ""
     return f"{model} {_short(mean.value)} ({_short(mean.low)} to {_short(mean.high)}, {p})"
 
 

@@ -97,9 +97,11 @@ def config_of(study: Study, data: str, model: str) -> dict[str, Any]:
                     f"{study.file}: data.{data}.config needs data.init_args.batch_size, by which "
                     "the budget's samples are divided"
                 )
-            trainer["max_steps"] = values["batches"] = max(
-                1, round(times * study.budget.samples / size)
-            )
+            if (batches := round(times * study.budget.samples / size)) < 1:
+                raise InputError(
+                    f"{study.file}: the budget of {study.budget} is less than a batch of {data}"
+                )
+            trainer["max_steps"] = values["batches"] = batches
         else:
             minutes, seconds = divmod(times * study.budget.seconds, 60)
             hours, minutes = divmod(minutes, 60)

@@ -20,6 +20,8 @@ class StudyDisplay(Display):
         jobs: Runs at a time here.
     """
 
+    things = "runs"
+
     def __init__(self, study: Study, sweep: Sweep, runs: dict[str, Cell], jobs: int) -> None:
         super().__init__(sweep, jobs)
         self._study, self._runs = study, runs

@@ -107,7 +107,10 @@ def write_report(
     compared = [number for number in numbers if number.metric in (*metrics, FAILED)]
     found = tables(compared, metrics)
     if any(len({round(mean.value) for mean in table.samples.values()}) > 1 for table in found):
-        head.append("not all runs saw as many training samples: see the cost of a run")
+        head.append(
+            "not all runs saw as many training samples (expectation-maximisation ends where its "
+            "likelihood has settled): see the cost of a run"
+        )
     models = list(dict.fromkeys(run.model for run in runs))
     pictures: dict[str, dict[str, Image]] = {}
     for run in runs:
@@ -133,9 +136,8 @@ def write_report(
         raise InputError(
             f"{error.filename or folder} cannot be written: {error.strerror}"
         ) from error
-    return [
-        folder / name for name in ("comparison.md", "numbers.csv", "numbers.png", "report.html")
-    ]
+    names = ("comparison.md", "numbers.csv", "numbers.png", "samples.png", "report.html")
+    return [folder / name for name in names if (folder / name).is_file()]
 
 
 def _failures(runs: Sequence[Run]) -> list[str]:

@@ -12,12 +12,19 @@ import yaml
 from lightning_gans.errors import InputError, meant
 from lightning_gans.paths import CONFIGS
 from lightning_gans.runs import KNOWN_GOALS, goal
+from lightning_gans.sweeps.schema import UniqueKeys
 
 __all__ = ["Budget", "Study", "read_study"]
 
 _KEYS = ("title", "seeds", "budget", "common", "data", "models", "metrics", "skip")
 _NEEDED = ("title", "budget", "data", "models", "metrics")
 _BUDGETS = ("samples", "seconds")
+_PARTS = (
+    *("model", "data", "trainer", "run", "samples", "modes", "quality", "reconstructions"),
+    *("gradients", "checkpoints"),
+)
+"""Of a config; what is not here, and what the budget decides, is the study's to say."""
+_OF_THE_BUDGET = ("max_steps", "max_epochs", "max_time")
 _NAME = re.compile(r"[\w(][\w .,+()/=-]*")
 _MOST_SEEDS = 1000
 
@@ -79,7 +86,7 @@ def read_study(name: str) -> Study:
     """
     file = _found(name)
     try:
-        return _checked(file, yaml.safe_load(file.read_text()))
+        return _checked(file, yaml.load(file.read_text(), UniqueKeys))
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -113,6 +120,8 @@ def _checked(file: Path, content: Any) -> Study:
     data = {name: _data(name, given) for name, given in _named(content["data"], "data").items()}
     models = _named(content["models"], "models")
     for name, given in models.items():
+        _only(given, (*_PARTS, "times"), f"models.{name}: ")
+        _leave_the_budget(given, f"models.{name}")
         if not isinstance(given.get("model"), dict | str):
             raise InputError(f"models.{name} needs model")
         if not _whole(given.get("times", 1)):
@@ -126,16 +135,22 @@ def _checked(file: Path, content: Any) -> Study:
             raise InputError(f"metrics: of {name!r} it is not known which values are good{hint}")
         if metrics.count(name) > 1:
             raise InputError(f"metrics has {name} twice")
+    common = _mapping(content.get("common") or {}, "common")
+    _only(common, _PARTS, "common: ")
+    _leave_the_budget(common, "common")
+    skip = _skipped(content.get("skip") or [], data, models)
+    if len(skip) == len(data) * len(models):
+        raise InputError("skip leaves no run")
     return Study(
         file,
         content["title"],
         seeds,
         _budget(content["budget"]),
-        _mapping(content.get("common") or {}, "common"),
+        common,
         data,
         models,
         metrics,
-        _skipped(content.get("skip") or [], data, models),
+        skip,
     )
 
 
@@ -143,6 +158,14 @@ def _only(given: dict[Any, Any], known: Collection[str], where: str) -> None:
     for key in given:
         if key not in known:
             raise InputError(f"{where}there is no key {key!r}{_alternatives(str(key), known)}")
+
+
+def _leave_the_budget(config: dict[str, Any], where: str) -> None:
+    """Refuse settings that the budget would override."""
+    trainer = config.get("trainer")
+    for key in _OF_THE_BUDGET if isinstance(trainer, dict) else ():
+        if key in trainer:
+            raise InputError(f"{where}.trainer.{key}: how long a run is, is the budget's to say")
 
 
 def _mapping(given: Any, where: str) -> dict[str, Any]:
@@ -164,6 +187,8 @@ def _data(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """``config``, ``values`` and ``redraw`` of a data set, checked."""
     _only(given, ("config", "values", "redraw"), f"data.{name}: ")
     config = _mapping(given.get("config"), f"data.{name}.config")
+    _only(config, _PARTS, f"data.{name}.config: ")
+    _leave_the_budget(config, f"data.{name}.config")
     if not isinstance(config.get("data"), dict):
         raise InputError(f"data.{name}.config needs data")
     values = _mapping(given.get("values") or {}, f"data.{name}.values")
@@ -201,5 +226,6 @@ def _skipped(given: Any, data: Collection[str], models: Collection[str]) -> list
             if name not in models:
                 hint = _alternatives(str(name), models)
                 raise InputError(f"skip.{place}: there is no model {name!r}{hint}")
-            pairs.append((place, name))
+            if (place, name) not in pairs:
+                pairs.append((place, name))
     return pairs

@@ -13,7 +13,7 @@ from lightning_gans.paths import CONFIGS
 from lightning_gans.sweeps.laws import DISTRIBUTIONS, Law
 from lightning_gans.sweeps.space import grid, is_number, is_whole, law
 
-__all__ = ["GOALS", "Sweep", "read_sweep"]
+__all__ = ["GOALS", "Sweep", "UniqueKeys", "read_sweep"]
 
 _METHODS = ("grid", "random", "bayes")
 _USED = (
@@ -76,17 +76,18 @@ def read_sweep(name: str) -> Sweep:
     """
     file = _found(name)
     try:
-        return _checked(file, yaml.load(file.read_text(), _Loader))
+        return _checked(file, yaml.load(file.read_text(), UniqueKeys))
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
 
 
-class _Loader(yaml.SafeLoader):
+class UniqueKeys(yaml.SafeLoader):
     """Refuses a key that a mapping has twice, of which YAML's own loader takes the last."""
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        """A mapping, of whose keys none comes twice."""
         node = super().compose_mapping_node(anchor)
         seen = set[str]()
         for key, _ in node.value:

@@ -14,6 +14,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from lightning_gans.errors import InputError
+from lightning_gans.runs.settings import flat
 
 __all__ = ["begin", "begun", "open_storage", "without_password"]
 
@@ -23,6 +24,7 @@ _SECONDS_TO_WRITE = 10
 _PASSWORD = re.compile(r"(://[^:@/]*:).*@", re.DOTALL)
 _SECRET = re.compile(r"([?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=)[^&]*", re.IGNORECASE)
 _BEAT, _DEAD_AFTER = 60, 180
+_SHOWN = 8
 
 
 class _MendingLock(JournalFileSymlinkLock):
@@ -76,7 +78,8 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
     try:
         return _connect(url, options)
     except (ModuleNotFoundError, ImportError) as error:
-        extra = "; pip install 'lightning-gans[postgres]'" if "psycopg" in str(error) else ""
+        ours = url.startswith("postgresql")
+        extra = "; pip install 'lightning-gans[postgres]'" if ours else ""
         raise InputError(f"--storage {shown} needs a driver: {error}{extra}") from error
     except (ArgumentError, ValueError) as error:
         raise InputError(
@@ -139,8 +142,10 @@ def begun(
         time.sleep(0.1)
     else:
         study.set_user_attr("sweep", before := definition)
-    if changed := [key for key in definition if before.get(key) != definition[key]]:
-        told = "".join(f"\n  {key}: {before.get(key)} -> {definition[key]}" for key in changed)
+    then, now = flat(before), flat(definition)
+    if changed := [key for key in then | now if then.get(key) != now.get(key)]:
+        told = "".join(f"\n  {key}: {then.get(key)} -> {now.get(key)}" for key in changed[:_SHOWN])
+        told += f"\n  and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise InputError(f"{name} was begun otherwise:{told}\n--name starts another one")
     return study
 

@@ -55,6 +55,8 @@ class Display:
             has ended.
     """
 
+    things = "trials"
+
     def __init__(self, sweep: Sweep, jobs: int, out: TextIOBase | None = None) -> None:
         self._sweep, self._jobs, self._out = sweep, jobs, out or sys.stderr
         self._drawn, self._at = 0, -float("inf")
@@ -98,7 +100,7 @@ class Display:
     def progress(self, trials: list[dict[str, Any]]) -> str:
         """How many have ended, how long the rest may take, and the best so far."""
         ended = [trial for trial in trials if trial["state"] in _ENDED]
-        parts = [f"{len(ended)} of {len(trials)} trials"]
+        parts = [f"{len(ended)} of {len(trials)} {self.things}"]
         times = [_seconds(trial) for trial in ended]
         if times and len(ended) < len(trials):
             mean = sum(times) / len(times)

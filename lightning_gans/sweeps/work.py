@@ -68,8 +68,9 @@ def work(
             raise InputError(f"{folder} holds runs of something else; --name starts a new one")
         if order.resume:
             print(f"there is no {folder.name} in {folder.parent} yet: starting it")
-        probe(lines)
     try:
+        if study is None:
+            probe(lines)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({error.strerror})") from error

@@ -121,7 +121,7 @@ def test_a_killed_study_goes_on_with_more_seeds_and_gives_the_same_table_again(
     said, _ = start("study.yaml").communicate()
     assert "study has begun already; --resume goes on with it" in said
     said, _ = start("study.yaml", "--jobs=2", "--resume").communicate()
-    assert "| Mixture |" in said and "4 of 4 trials" in said, said
+    assert "| Mixture |" in said and "4 of 4 runs" in said, said
     assert first.stat().st_mtime_ns == written  # what had ended is not run again
     again, _ = start("study.yaml", "--jobs=2", "--name=again").communicate()
     assert lines_of(said) == lines_of(again)
@@ -161,7 +161,9 @@ def test_a_run_that_fails_is_told_and_is_in_no_mean(lightning):
         "trainer": {"callbacks": [{"class_path": "lightning_gans.callbacks.Inpainting"}]},
     }
     Path("study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
-    said, _ = start("study.yaml", "--jobs=2").communicate()
+    process = start("study.yaml", "--jobs=2")
+    said, _ = process.communicate()
+    assert process.returncode == 2 and "1 of 3 runs failed; the report says why" in said
     assert "* failed: Broken on Ring, seed 0: " in said and "| Broken | – |" in said, said
     page = Path("runs/studies/study/report.html").read_text()
     assert "Failed runs" in page and "Broken" in page
@@ -279,6 +281,8 @@ def test_another_protocol_has_a_column_of_its_own(lightning):
         (["configs/studies/toy.yaml", "--jobs", "0"], "--jobs is 0; it must be at least 1"),
         (["configs/studies/toy.yaml", "runs/a"], "a study is compared alone"),
         (["configs/studies/toy.yaml", "--name", "a/b"], "--name 'a/b' must be a plain name"),
+        (["configs/studies/toy.yaml", "--folder", "/proc/x"], "/proc/x/toy cannot be written"),
+        (["--metrics", "js", "runs/a"], "required: what before --metrics"),
         (["configs/studies/toi.yaml"], "did you mean 'configs/studies/toy.yaml'?"),
         ([], "the following arguments are required"),
     ],

@@ -96,7 +96,15 @@ def put(*path, value):
         (put("data", "ring", "config", value={"model": {}}), "data.ring.config needs data"),
         (put("data", "ring", "vals", value={}), "data.ring: there is no key 'vals'; did you mean"),
         (put("data", "ring", "values", "batches", value=3), "batches are those of the budget"),
-        (put("models", "one", value={"modle": 1}), "models.one needs model"),
+        (put("models", "one", value={"modle": 1}), "models.one: there is no key 'modle'; did you"),
+        (put("models", "one", value={"times": 1}), "models.one needs model"),
+        (
+            put("models", "one", "trainer", value={"max_steps": 1}),
+            "one.trainer.max_steps: how long",
+        ),
+        (put("common", value={"seed_everything": 3}), "common: there is no key 'seed_everything'"),
+        (put("budget", value={"samples": 10}), "is less than a batch of ring"),
+        (put("skip", value={"ring": "one"}), "skip leaves no run"),
         (put("models", "one", "times", value=0), "models.one.times is 0; it must be at least 1"),
         (put("models", value={"a/../b\n": GOOD["models"]["one"]}), "is no name"),
         (put("skip", value={"rings": "one"}), "skip: there is no data set 'rings'; did you mean"),
@@ -118,6 +126,14 @@ def test_what_is_wrong_is_named(change, message, tmp_path):
         for cell in cells(study):
             config_of(study, cell.data, cell.model)
     assert message in str(raised.value)
+
+
+def test_a_name_that_a_file_has_twice_is_refused(tmp_path):
+    path = tmp_path / "study.yaml"
+    text = yaml.safe_dump(GOOD, sort_keys=False)
+    path.write_text(text.replace("models:\n", "models:\n  one:\n    model: Y\n"))
+    with pytest.raises(InputError, match="has one once more"):
+        read_study(str(path))
 
 
 def test_a_file_that_is_not_there_has_a_suggestion():
