@@ -218,6 +218,8 @@ TYPED = {
     "nothing to go on from": ([*FIT, "--ckpt_path=last"], "no runs/dcgan/*/checkpoints/last.ckpt"),
     "missing checkpoint": ([*FIT, "--ckpt_path=none.ckpt"], "no checkpoint none.ckpt"),
     "truncated checkpoint": (["sample", "--ckpt_path=truncated.ckpt"], "truncated"),
+    "flipped bits in a checkpoint": (["sample", "--ckpt_path=flipped.ckpt"], "checksum of whole/"),
+    "no number of devices": ([*FIT, "--trainer.devices=two"], "--trainer.devices is 'two'"),
     "empty checkpoint": (["sample", "--ckpt_path=zero.ckpt"], "truncated or not a checkpoint"),
     "text as a checkpoint": (["test", "--ckpt_path=broken.yaml"], "broken.yaml"),
     "code in a checkpoint": (["sample", "--ckpt_path=evil.ckpt"], "refused"),
@@ -259,7 +261,12 @@ def mess(lightning):
     torch.save({"config": Evil(), "clock": {}, "state_dict": {}}, "evil.ckpt")
     torch.save({"weight": torch.zeros(3)}, "weights.ckpt")
     torch.save({"weight": torch.zeros(3000)}, "whole.ckpt")
-    Path("truncated.ckpt").write_bytes(Path("whole.ckpt").read_bytes()[:2000])
+    whole = Path("whole.ckpt").read_bytes()
+    Path("truncated.ckpt").write_bytes(whole[:2000])
+    middle = len(whole) // 2  # among the weights, where torch alone would notice nothing
+    Path("flipped.ckpt").write_bytes(
+        whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    )
 
 
 @pytest.mark.parametrize("case", TYPED)
