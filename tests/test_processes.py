@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from lightning_gans.__main__ import main
-from lightning_gans.callbacks import quality
+from lightning_gans.callbacks import drawing
 from lightning_gans.runs import MetricsFile
 from tests.conftest import TINY_IMAGES
 
@@ -105,14 +105,14 @@ def test_a_gan_goes_on_with_another_number_of_processes(both, lightning):
 
 def failing(rank, *args):
     """Looking at the samples fails in the second process."""
-    looked = quality.features_of
+    looked = drawing.features_of
 
     def look(*options):
         if rank == 1:
             raise KeyError("a number")
         return looked(*options)
 
-    with mock.patch.object(quality, "features_of", look):
+    with mock.patch.object(drawing, "features_of", look):
         return command(rank, *args)
 
 
@@ -127,7 +127,7 @@ def test_a_report_that_fails_in_one_process_fails_in_both_and_training_goes_on(b
 
 def asked(rank, *args):
     """The second process is asked to stop in the middle of its first evaluation."""
-    looked = quality.features_of
+    looked = drawing.features_of
 
     def look(extractor, batches, *options):
         def interrupted():
@@ -139,7 +139,7 @@ def asked(rank, *args):
         return looked(extractor, interrupted(), *options)
 
     done = []
-    with mock.patch.object(quality, "features_of", look):
+    with mock.patch.object(drawing, "features_of", look):
         return command(rank, *args)
 
 
