@@ -4,6 +4,7 @@ import argparse
 import json
 import shlex
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -87,7 +88,7 @@ def _study(options: argparse.Namespace, command: str) -> None:
 
     study = read_study(options.what[0])
     if options.seeds is not None:
-        study = _with_seeds(study, options.seeds)
+        study = replace(study, seeds=options.seeds)
     name = options.name or study.file.stem
     if Path(name).name != name or name == "..":
         raise InputError(f"--name {name!r} must be a plain name")
@@ -115,12 +116,6 @@ def _study(options: argparse.Namespace, command: str) -> None:
         raise InputError(f"{len(failed)} of {len(runs)} runs failed; the report says why")
 
 
-def _with_seeds(study: Study, seeds: int) -> Study:
-    from dataclasses import replace
-
-    return replace(study, seeds=seeds)
-
-
 def _work(study: Study, folder: Path, jobs: int, options: argparse.Namespace) -> list[dict]:
     from optuna.pruners import NopPruner
 
@@ -135,6 +130,8 @@ def _work(study: Study, folder: Path, jobs: int, options: argparse.Namespace) ->
     plan = StudyPlan(sweep, folder, 1, "last", [], study, by_folder)
     kept = ("budget", "common", "data", "models", "skip")
     definition = {key: getattr(study, key) for key in kept}
+    # Trials are known by their number, and mappings in another order are equal.
+    definition["runs"] = [cell.experiment for cell in runs if cell.seed == 0]
     order = Order(
         definition=json.loads(json.dumps(definition, default=str)),
         total=len(runs),
