@@ -24,6 +24,8 @@ usage: lightning <command> [options]
   LIGHTNING_GANS_DEBUG=1        tracebacks instead of one-line errors
 """
 
+_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "NODE_RANK")
+"""Variables that tell a process that it is not the first."""
 _LIGHTNING = ("fit", "validate", "test", "predict")
 
 
@@ -39,14 +41,10 @@ def main(args: list[str] | None = None) -> int:
     except (InputError, Interrupted) as error:
         if os.environ.get("LIGHTNING_GANS_DEBUG"):
             raise
-        if int(os.environ.get("LOCAL_RANK") or 0) or int(os.environ.get("RANK") or 0):
+        if rank := max(int(os.environ.get(name) or 0) for name in _RANKS):
             if isinstance(error, Interrupted):
                 return 0  # the first process says it; Lightning would kill it if another failed
-            print(
-                f"[process {os.environ.get('RANK') or os.environ['LOCAL_RANK']}] ",
-                end="",
-                file=sys.stderr,
-            )
+            print(f"[process {rank}] ", end="", file=sys.stderr)
         prefix = "error: " if isinstance(error, InputError) else "\n"
         print(f"{prefix}{error}", file=sys.stderr)
         return getattr(error, "code", 2)

@@ -27,7 +27,7 @@ from lightning_gans.models import Model
 from lightning_gans.paths import CONFIGS
 from lightning_gans.resuming import check_origin, checkpoint_meant, spelled_out
 from lightning_gans.runs import RunOptions, claim, discard_unstarted, run_of
-from lightning_gans.strategies import check_strategy, while_all_live
+from lightning_gans.strategies import check_strategy, know_rank, while_all_live
 
 __all__ = ["CLI", "run"]
 
@@ -193,7 +193,7 @@ class CLI(LightningCLI):
         if path is not None and rank_zero_only.rank == 0:
             content = callbacks.read_checkpoint(Path(path))
             self._batches_before = content["clock"]["batches_seen"]
-            self._ended_before = Path(path).with_name("final.ckpt").exists()
+            self._ended_before = callbacks.ended(Path(path))
             callbacks.check_weights(Path(path), content, self.model)
             if self.subcommand == "fit":
                 now, force = yaml.safe_load(self._settings), self.config.fit.run.force
@@ -226,6 +226,7 @@ def run(args: list[str]) -> None:
         InputError: What the user gave cannot be used.
     """
     quieten()
+    know_rank()
     callbacks.look_for_gpus_once()
     args = with_configs(spelled_out(args))
     sys.argv[1:] = args  # what Lightning starts other processes with

@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, distributed
 
 from lightning_gans.errors import FailedElsewhere, InputError, Interrupted
 
-__all__ = ["Replicas", "check_strategy", "while_all_live"]
+__all__ = ["Replicas", "check_strategy", "know_rank", "while_all_live"]
 
 _TIMEOUT = timedelta(minutes=30)
 _STARTER = "LIGHTNING_GANS_STARTER"
@@ -38,6 +39,8 @@ def _among_the_living() -> Iterator[None]:
     """
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:  # torch.distributed's, whatever carries the message
         raise _gone(error) from error
 
@@ -85,12 +88,18 @@ def _unless_orphaned() -> Iterator[None]:
                 )
                 os._exit(2)  # the main thread is inside torch and hears nothing
 
-    if starter not in ("", str(os.getpid())) and "TORCHELASTIC_RUN_ID" not in os.environ:
+    elsewhere = sys.platform == "win32" or "TORCHELASTIC_RUN_ID" in os.environ
+    if starter not in ("", str(os.getpid())) and not elsewhere:
         threading.Thread(target=watch, daemon=True).start()
     try:
         yield
+    except RuntimeError as error:
+        place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+        reason = str(error).splitlines()[0]
+        raise InputError(f"the processes cannot meet at {place}: {reason}") from error
     finally:
         met.set()
+        os.environ.pop(_STARTER, None)  # programs that this one may start are none of it
 
 
 class Replicas(DDPStrategy):
@@ -212,6 +221,15 @@ class Replicas(DDPStrategy):
             raise FailedElsewhere("in another process, which says why")
         if asked and not failures:
             self.stop(asked)
+
+
+def know_rank() -> None:
+    """Tell the first process of a further machine that it is not the first of all.
+
+    Lightning finds out when the processes meet; the run folder is chosen before.
+    """
+    if not rank_zero_only.rank:
+        rank_zero_only.rank = int(os.environ.get("NODE_RANK") or 0)
 
 
 def check_strategy(trainer: Trainer) -> None:

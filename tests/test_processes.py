@@ -12,10 +12,14 @@ from unittest import mock
 
 import pytest
 import torch
+from lightning.pytorch.utilities import rank_zero_only
+from torch import distributed
 
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import drawing
+from lightning_gans.errors import Interrupted
 from lightning_gans.runs import MetricsFile
+from lightning_gans.strategies import know_rank, while_all_live
 from tests.conftest import TINY_IMAGES
 
 CHAIN = [
@@ -207,3 +211,41 @@ def test_who_waits_to_meet_its_starter_ends_with_it():
     )
     assert done.returncode == 2
     assert "the first process has ended before all had met; go on with --resume auto" in done.stderr
+
+
+def test_two_processes_that_lightning_starts_meet_and_train(lightning):
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "lightning_gans", "fit", *TINY_IMAGES),
+            *("--trainer.devices=2", "--trainer.max_steps=2", "--data.batch_size=16"),
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 batches, 64 samples seen" in done.stdout
+    (run,) = Path("runs/dcgan").iterdir()
+    assert (run / "checkpoints/final.ckpt").is_file()
+
+
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        (distributed.DistBackendError("NCCL: unhandled system error"), True),
+        (RuntimeError("[/pytorch/gloo/transport/tcp/pair.cc:5] Connection closed by peer"), True),
+        (RuntimeError("the size of tensor a must match"), False),
+    ],
+)
+def test_only_what_processes_say_to_each_other_is_told_as_their_end(error, told):
+    with pytest.raises(Interrupted if told else RuntimeError) as raised, while_all_live():
+        raise error
+    assert told == ("another process has ended" in str(raised.value))
+
+
+def test_a_further_machines_first_process_is_not_the_first(monkeypatch):
+    monkeypatch.setattr(rank_zero_only, "rank", 0)
+    monkeypatch.setenv("NODE_RANK", "1")
+    know_rank()
+    assert rank_zero_only.rank == 1

@@ -12,7 +12,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lightning_gans.callbacks import Together, differences, newest_whole, read_checkpoint
+from lightning_gans.callbacks import Resumed, Together, differences, newest_whole, read_checkpoint
 from lightning_gans.errors import Interrupted
 from lightning_gans.resuming import checkpoint_meant, spelled_out
 from tests.conftest import TINY_IMAGES
@@ -122,6 +122,39 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(trained, lightning, ca
         path.write_bytes(b"")
     answer = lightning(*again)
     assert answer.code == 2 and "none of the checkpoints can be read" in answer.err
+
+
+def clock(checkpoint):
+    return torch.load(checkpoint, weights_only=True)["clock"]["batches_seen"]
+
+
+def test_a_longer_run_that_was_killed_just_before_its_end_comes_to_it(trained, lightning):
+    """final.ckpt of the shorter run is no sign that the longer one has ended."""
+    final, last = (trained / f"checkpoints/{name}.ckpt" for name in ("final", "last"))
+    longer = ["fit", f"--config={trained}/config.yaml", "--resume=auto", "--trainer.max_epochs=3"]
+    shorter = final.read_bytes()
+    assert lightning(*longer).code == 0 and clock(final) == 9
+    final.unlink()  # it is what last.ckpt is
+    final.write_bytes(shorter)
+    assert (clock(final), clock(last)) == (6, 9)
+    answer = lightning(*longer)
+    assert answer.code == 0 and "nothing to do" not in answer.out
+    assert clock(final) == 9
+    assert "nothing to do: 9 batches" in lightning(*longer).out
+
+
+def test_a_run_stands_where_it_has_gone_back_to(trained):
+    """Killed before its next checkpoint, it must not go on from the later one."""
+    folder = trained / "checkpoints"
+    earlier, last = folder / "batch_00000003.ckpt", folder / "last.ckpt"
+    content = torch.load(last, weights_only=True)
+    content["clock"]["batches_seen"] = 3
+    torch.save(content, earlier)
+    assert newest_whole([earlier, last]) == last  # though it is older, as copies may be
+    Resumed(str(earlier))._stand_there(folder)
+    assert (clock(last), clock(folder / "previous.ckpt"), clock(earlier)) == (3, 6, 3)
+    Resumed(str(folder / "previous.ckpt"))._stand_there(folder)
+    assert (clock(last), clock(folder / "previous.ckpt")) == (6, 3)
 
 
 def test_what_resume_means():

@@ -16,7 +16,7 @@ from lightning_gans.callbacks.quality import QualityMetrics
 from lightning_gans.callbacks.reconstructions import Reconstructions
 from lightning_gans.callbacks.resumed import Resumed
 from lightning_gans.callbacks.samples import Samples
-from lightning_gans.callbacks.saved import check_weights, newest_whole, read_checkpoint
+from lightning_gans.callbacks.saved import check_weights, ended, newest_whole, read_checkpoint
 from lightning_gans.callbacks.tracking import finish_wandb, wandb_logger
 
 EVALUATING = {
@@ -57,6 +57,7 @@ __all__ = [
     "draw_grid",
     "finish_wandb",
     "look_for_gpus_once",
+    "ended",
     "newest_whole",
     "picture_of",
     "read_checkpoint",

@@ -1,7 +1,5 @@
 """When a run is saved, and how it ends."""
 
-import os
-import shutil
 import signal
 import time
 from typing import Any
@@ -11,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning_gans.callbacks.best import Best
 from lightning_gans.callbacks.logger import run_folder
 from lightning_gans.callbacks.position import settle
-from lightning_gans.callbacks.saved import write_checkpoint
+from lightning_gans.callbacks.saved import also_call, write_checkpoint
 from lightning_gans.callbacks.signals import Signals
 from lightning_gans.errors import Diverged, InputError, Interrupted
 
@@ -176,25 +174,11 @@ class Checkpoints(Callback):
         return time.monotonic() - self._saved_at >= 60 * self.every_n_minutes
 
     def _save(self, trainer: Trainer, name: str, also_last: bool = False) -> None:
-        if name == "last.ckpt" or also_last:
-            self._second_name("last.ckpt", "previous.ckpt")
         if trainer.world_size > 1:
             trainer.strategy.check_alike(trainer.lightning_module.state_dict())
         self._saving = True
-        write_checkpoint(trainer, self.folder / name)
+        write_checkpoint(trainer, self.folder / name, name == "last.ckpt" or also_last)
         self._saving = False
-        if also_last:
-            self._second_name(name, "last.ckpt")
+        if also_last and trainer.is_global_zero:
+            also_call(self.folder / name, "last.ckpt")
         self._saved_at = time.monotonic()
-
-    def _second_name(self, name: str, second: str) -> None:
-        """Let ``second`` be what ``name`` is now."""
-        if not (self.folder / name).is_file() or not self._trainer.is_global_zero:
-            return
-        partial = self.folder / f".{second}.tmp"
-        partial.unlink(missing_ok=True)
-        try:
-            os.link(self.folder / name, partial)  # costs nothing
-        except OSError:  # some mounts know no links
-            shutil.copyfile(self.folder / name, partial)
-        os.replace(partial, self.folder / second)

@@ -1,5 +1,6 @@
 """What a run that is gone on with has to take back and to make up for."""
 
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from lightning.pytorch.strategies import Strategy
 
 from lightning_gans.callbacks.logger import RunLogger, run_folder
 from lightning_gans.callbacks.position import settle
-from lightning_gans.callbacks.saved import fingerprint
+from lightning_gans.callbacks.saved import also_call, ended, fingerprint
 from lightning_gans.errors import InputError
 
 __all__ = ["Resumed"]
@@ -63,8 +64,8 @@ class Resumed(Callback):
         """
         if trainer.world_size > 1:
             check_found(self.checkpoint, trainer.strategy)
-        ended = (run_folder(trainer) / "checkpoints/final.ckpt").exists()
-        if not trainer.strategy.broadcast(ended):
+        at_the_end = self.checkpoint is not None and ended(Path(self.checkpoint))
+        if not trainer.strategy.broadcast(at_the_end):
             trainer.fit_loop.__class__ = _ToTheEnd
 
     def on_load_checkpoint(
@@ -87,6 +88,8 @@ class Resumed(Callback):
         """A run killed at the end of an epoch, or in validation, begins with that validation."""
         # What is evaluated and saved from here on must find the state that was left.
         pl_module.restore()
+        if trainer.is_global_zero and self.checkpoint is not None:
+            self._stand_there(run_folder(trainer) / "checkpoints")
         for logger in trainer.loggers:
             if isinstance(logger, RunLogger) and trainer.is_global_zero:
                 logger.metrics.go_back_to(pl_module.samples_seen)
@@ -94,6 +97,19 @@ class Resumed(Callback):
         every = trainer.check_val_every_n_epoch
         if epoch and not into and every and epoch % every == 0 and trainer.enable_validation:
             self._validate(trainer)
+
+    def _stand_there(self, folder: Path) -> None:
+        """From here on the run stands where it is gone on from, even if that was a step back.
+
+        The reports made after it are taken back now: whoever is killed before the first new
+        checkpoint must not go on from the later one.
+        """
+        origin, last = Path(self.checkpoint), folder / "last.ckpt"
+        if origin.parent.resolve() == folder.resolve() and fingerprint(origin) != fingerprint(last):
+            kept = folder / f".{origin.name}.kept"
+            also_call(origin, kept.name)  # it may be previous.ckpt itself
+            also_call(last, "previous.ckpt")
+            os.replace(kept, last)
 
     @staticmethod
     def _validate(trainer: Trainer) -> None:

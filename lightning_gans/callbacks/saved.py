@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pickle
+import shutil
 import sys
 import zipfile
 from collections.abc import Iterable
@@ -14,7 +15,15 @@ from lightning.pytorch import LightningModule, Trainer
 
 from lightning_gans.errors import InputError, Interrupted
 
-__all__ = ["check_weights", "fingerprint", "newest_whole", "read_checkpoint", "write_checkpoint"]
+__all__ = [
+    "also_call",
+    "check_weights",
+    "ended",
+    "fingerprint",
+    "newest_whole",
+    "read_checkpoint",
+    "write_checkpoint",
+]
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -72,9 +81,22 @@ def check_weights(path: Path, content: dict[str, Any], module: LightningModule) 
         )
 
 
+def ended(checkpoint: Path) -> bool:
+    """Whether its run had come to an end with it: it is what final.ckpt is."""
+    mark = fingerprint(checkpoint.with_name("final.ckpt"))
+    return mark is not None and mark == fingerprint(checkpoint)
+
+
 def newest_whole(paths: Iterable[Path]) -> Path | None:
-    """The youngest of the checkpoints that can be read; says which were refused."""
-    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
+    """Of those that can be read the youngest last.ckpt, else the youngest; says what was refused.
+
+    A run's last.ckpt is where it stands, whatever times a copy or a step back has given the others.
+    """
+
+    def age(path: Path) -> tuple[bool, float]:
+        return path.name == "last.ckpt", path.stat().st_mtime
+
+    for path in sorted(paths, key=age, reverse=True):
         try:
             read_checkpoint(path)
         except InputError as error:
@@ -84,18 +106,37 @@ def newest_whole(paths: Iterable[Path]) -> Path | None:
     return None
 
 
-def write_checkpoint(trainer: Trainer, path: Path) -> None:
+def also_call(path: Path, second: str) -> None:
+    """Let ``second``, beside it, be what ``path`` is now, if there is such a file."""
+    if not path.is_file():
+        return
+    partial = path.with_name(f".{second}.tmp")
+    partial.unlink(missing_ok=True)
+    try:
+        os.link(path, partial)  # costs nothing
+    except OSError:  # some mounts know no links
+        shutil.copyfile(path, partial)
+        _sync(partial)
+    os.replace(partial, path.with_name(second))
+
+
+def write_checkpoint(trainer: Trainer, path: Path, keep_last: bool) -> None:
     """Write what ``trainer`` stands at to ``path``; a crash on the way leaves what was there.
 
     What the run has reported is brought to the disk first. The file is read back, each part against
     its checksum, before it takes its place.
+
+    Args:
+        trainer: It.
+        path: The checkpoint.
+        keep_last: Whether what last.ckpt is until then becomes previous.ckpt.
 
     Raises:
         Interrupted: It cannot be written, e.g. because the disk is full.
     """
     content = _dump(trainer)
     if trainer.is_global_zero:
-        _write(trainer, content, path)
+        _write(trainer, content, path, keep_last)
     trainer.strategy.barrier()
 
 
@@ -105,14 +146,18 @@ def _dump(trainer: Trainer) -> dict[str, Any]:
     return trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
 
 
-def _write(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
+def _write(trainer: Trainer, content: dict[str, Any], path: Path, keep_last: bool) -> None:
     partial = path.with_name(f".{path.name}.tmp")
     try:
         run = path.parents[1]
         for report in (*run.glob("*.csv"), *run.glob("*.jsonl")):
             _sync(report)
         trainer.strategy.save_checkpoint(content, partial)
-        _settle_on_disk(partial, path)
+        _check_on_disk(partial)
+        if keep_last:
+            also_call(path.with_name("last.ckpt"), "previous.ckpt")
+        os.replace(partial, path)
+        _sync(path.parent)  # the new name, too
     # torch reports a file that grows no more as a RuntimeError of its own.
     except (OSError, RuntimeError, zipfile.BadZipFile) as error:
         partial.unlink(missing_ok=True)
@@ -133,10 +178,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _settle_on_disk(partial: Path, path: Path) -> None:
+def _check_on_disk(partial: Path) -> None:
     _sync(partial)
     with zipfile.ZipFile(partial) as archive:
         if damaged := archive.testzip():
             raise zipfile.BadZipFile(f"{damaged} was not written as it is")
-    os.replace(partial, path)
-    _sync(path.parent)  # the new name, too
