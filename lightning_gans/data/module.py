@@ -99,11 +99,17 @@ class Data(LightningDataModule, ABC):
 
     def val_dataloader(self) -> Batches:
         """Every validation sample once, always in the same order."""
-        return self.batches("val", self._order("val", shuffle=False, drop_last=False))
+        return self._held_out("val")
 
     def test_dataloader(self) -> Batches:
         """Every test sample once, always in the same order."""
-        return self.batches("test", self._order("test", shuffle=False, drop_last=False))
+        return self._held_out("test")
+
+    def _held_out(self, split: str) -> Batches:
+        order = self._order(split, shuffle=False, drop_last=False)
+        # Lightning tells these of the epoch, too; events that are drawn would be others in each.
+        order.same_each_epoch = True
+        return self.batches(split, order)
 
     def predict_dataloader(self) -> Batches:
         """The test samples."""

@@ -5,6 +5,7 @@ import warnings
 
 import pytest
 import torch
+from lightning.fabric.utilities.data import _set_sampler_epoch
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 from lightning_gans.data import Grid, Mixture, RandomMixture, Ring
@@ -175,3 +176,19 @@ def test_a_mixture_may_have_a_covariance_for_each_mode():
     assert modes.double().mean().item() == pytest.approx(0.75, abs=0.011)
     assert points[modes == 0].T.cov()[0, 1].item() == pytest.approx(0.5, abs=0.06)
     assert data.protocol == "mixture2_2d" and data.event_shape == (2,)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_held_out_points_are_the_same_in_every_epoch(split):
+    """Lightning tells their sampler of the epoch; a validation that is repeated must be alike."""
+    data = Ring(batch_size=64, held_out=128)
+    loader = getattr(data, f"{split}_dataloader")()
+    epochs = []
+    for epoch in (0, 7):
+        _set_sampler_epoch(loader, epoch)
+        epochs.append(torch.cat([points for points, _ in loader]))
+    assert torch.equal(*epochs)
+    _set_sampler_epoch(training := data.train_dataloader(), 0)
+    first = next(iter(training))[0]
+    _set_sampler_epoch(training, 7)
+    assert not torch.equal(first, next(iter(training))[0])  # so Lightning's way reaches it
