@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lightning_gans.errors import InputError, meant
-from lightning_gans.paths import CONFIGS
 from lightning_gans.runs import KNOWN_GOALS, goal
-from lightning_gans.sweeps.schema import UniqueKeys
+from lightning_gans.sweeps.files import alternatives, read_checked
 
 __all__ = ["Budget", "Study", "read_study"]
 
@@ -84,25 +81,7 @@ def read_study(name: str) -> Study:
     Raises:
         InputError: There is no such file, or something in it is wrong; the message says what.
     """
-    file = _found(name)
-    try:
-        return _checked(file, yaml.load(file.read_text(), UniqueKeys))
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-
-
-def _found(name: str) -> Path:
-    for path in (Path(name), CONFIGS / name.removeprefix("configs/")):
-        if path.is_file():
-            return path
-    known = [f"configs/studies/{file.name}" for file in sorted(CONFIGS.glob("studies/*.yaml"))]
-    raise InputError(f"there is no study file {name}{_alternatives(name, known)}")
-
-
-def _alternatives(wrong: str, known: Collection[str]) -> str:
-    return meant(wrong, known) or f"; there are {', '.join(known)}"
+    return read_checked(name, "study", "studies", _checked)
 
 
 def _checked(file: Path, content: Any) -> Study:
@@ -157,7 +136,7 @@ def _checked(file: Path, content: Any) -> Study:
 def _only(given: dict[Any, Any], known: Collection[str], where: str) -> None:
     for key in given:
         if key not in known:
-            raise InputError(f"{where}there is no key {key!r}{_alternatives(str(key), known)}")
+            raise InputError(f"{where}there is no key {key!r}{alternatives(str(key), known)}")
 
 
 def _leave_the_budget(config: dict[str, Any], where: str) -> None:
@@ -221,10 +200,10 @@ def _skipped(given: Any, data: Collection[str], models: Collection[str]) -> list
     pairs = []
     for place, names in _mapping(given, "skip").items() if given else ():
         if place not in data:
-            raise InputError(f"skip: there is no data set {place!r}{_alternatives(place, data)}")
+            raise InputError(f"skip: there is no data set {place!r}{alternatives(place, data)}")
         for name in names if isinstance(names, list) else [names]:
             if name not in models:
-                hint = _alternatives(str(name), models)
+                hint = alternatives(str(name), models)
                 raise InputError(f"skip.{place}: there is no model {name!r}{hint}")
             if (place, name) not in pairs:
                 pairs.append((place, name))

@@ -1,19 +1,16 @@
 """Sweep files in the schema of Weights & Biases: read, and every wrong key named."""
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from lightning_gans.errors import InputError, meant
-from lightning_gans.paths import CONFIGS
+from lightning_gans.errors import InputError
+from lightning_gans.sweeps.files import alternatives, read_checked
 from lightning_gans.sweeps.laws import DISTRIBUTIONS, Law
 from lightning_gans.sweeps.space import grid, is_number, is_whole, law
 
-__all__ = ["GOALS", "Sweep", "UniqueKeys", "read_sweep"]
+__all__ = ["GOALS", "Sweep", "read_sweep"]
 
 _METHODS = ("grid", "random", "bayes")
 _USED = (
@@ -74,42 +71,7 @@ def read_sweep(name: str) -> Sweep:
     Raises:
         InputError: There is no such file, or something in it is wrong; the message says what.
     """
-    file = _found(name)
-    try:
-        return _checked(file, yaml.load(file.read_text(), UniqueKeys))
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-
-
-class UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that a mapping has twice, of which YAML's own loader takes the last."""
-
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
-        """A mapping, of whose keys none comes twice."""
-        node = super().compose_mapping_node(anchor)
-        seen = set[str]()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                raise InputError(f"line {key.start_mark.line + 1} has {key.value} once more")
-            seen.add(key.value)
-        return node
-
-
-def _alternatives(wrong: str, known: Collection[str]) -> str:
-    """What may have been meant, in words, or what there is."""
-    return meant(wrong, known) or f"; there are {', '.join(known)}"
-
-
-def _found(name: str) -> Path:
-    for path in (Path(name), CONFIGS / name.removeprefix("configs/")):
-        if path.is_file():
-            return path
-    known = [f"configs/sweeps/{file.name}" for file in sorted(CONFIGS.glob("sweeps/*.yaml"))]
-    raise InputError(f"there is no sweep file {name}{_alternatives(name, known)}")
+    return read_checked(name, "sweep", "sweeps", _checked)
 
 
 def _checked(file: Path, content: Any) -> Sweep:
@@ -119,7 +81,7 @@ def _checked(file: Path, content: Any) -> Sweep:
         if key in _THEIRS:
             raise InputError(f"{key} is for W&B's own services; use `wandb sweep`")
         if key not in (*_USED, *_TOLD_W_AND_B):
-            hint = _alternatives(str(key), _USED)
+            hint = alternatives(str(key), _USED)
             if key in ("seeds", "score", "prune", "trials", "jobs", "storage"):
                 hint = f"; W&B knows none, so it is an option: lightning sweep --{key}"
             raise InputError(f"there is no key {key!r}{hint}")
@@ -167,10 +129,10 @@ def _metric(given: Any) -> tuple[str, str, list[str]]:
     known = ("name", "goal", "target", "impute", "impute_while_running")
     for key in given:
         if key not in known:
-            raise InputError(f"metric has no key {key!r}{_alternatives(str(key), known)}")
+            raise InputError(f"metric has no key {key!r}{alternatives(str(key), known)}")
     goal = given.get("goal", "minimize")
     if goal not in GOALS:
-        raise InputError(f"metric.goal is {goal!r}{_alternatives(str(goal), GOALS)}")
+        raise InputError(f"metric.goal is {goal!r}{alternatives(str(goal), GOALS)}")
     return name, goal, [f"metric.{key}" for key in known[2:] if key in given]
 
 
@@ -184,7 +146,7 @@ def _law(name: Any, given: Any, method: str) -> Law:
     for key in given:
         if key not in _PARAMETER_KEYS:
             raise InputError(
-                f"parameters.{name} has no key {key!r}{_alternatives(str(key), _PARAMETER_KEYS)}"
+                f"parameters.{name} has no key {key!r}{alternatives(str(key), _PARAMETER_KEYS)}"
             )
     kind = given.get("distribution")
     if kind is not None and not isinstance(kind, str):
@@ -196,7 +158,7 @@ def _law(name: Any, given: Any, method: str) -> Law:
         )
     if kind is not None and kind not in DISTRIBUTIONS:
         raise InputError(
-            f"parameters.{name}: distribution is {kind!r}{_alternatives(str(kind), DISTRIBUTIONS)}"
+            f"parameters.{name}: distribution is {kind!r}{alternatives(str(kind), DISTRIBUTIONS)}"
         )
     try:
         return law(name, given, method)
@@ -216,7 +178,7 @@ def _early(given: Any) -> dict[str, Any] | None:
     known = ("type", "min_iter", "max_iter", "s", "eta", "strict")
     for key in given:
         if key not in known:
-            raise InputError(f"early_terminate has no key {key!r}{_alternatives(str(key), known)}")
+            raise InputError(f"early_terminate has no key {key!r}{alternatives(str(key), known)}")
     for key in ("min_iter", "max_iter", "s"):
         if key in given and (not is_whole(given[key]) or given[key] < 1):
             raise InputError(f"early_terminate.{key} must be a whole number above 0")
