@@ -1,5 +1,6 @@
 """Which checkpoint a run goes on from, and whether it may."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,10 @@ def checkpoint_meant(given: str, experiment: Path, beside: Path) -> str | None:
         raise InputError(f"{', '.join(map(str, there))}: none of the checkpoints can be read")
     if found is None and given == "last":
         raise InputError(f"--ckpt_path last: there is no {experiment}/*/checkpoints/last.ckpt")
-    return None if found is None else str(found)
+    if found is None:
+        print(f"no checkpoint yet in {experiment}: a new run begins", file=sys.stderr)
+        return None
+    return str(found)
 
 
 def check_origin(

@@ -108,7 +108,7 @@ def test_the_command_fits_tests_predicts_and_fills_gaps(lightning, tmp_path):
     assert answer.code == 0, answer.err
     run = tmp_path / "runs/mixture_digits/version_0"
     with Image.open(run / "inpainted.png") as picture:
-        assert picture.size == (4 * 10 + 2, 8 * 10 + 2)  # gap, mean, draw, truth, of eight images
+        assert picture.size == (4 * 34 + 2, 8 * 34 + 2)  # gap, mean, draw, truth, of eight images
     checkpoint = f"--ckpt_path={run / 'checkpoints/final.ckpt'}"
     answer = lightning("test", checkpoint, *options[1:])
     assert answer.code == 0, answer.err

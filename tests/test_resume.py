@@ -141,6 +141,8 @@ def test_a_longer_run_that_was_killed_just_before_its_end_comes_to_it(trained, l
     assert answer.code == 0 and "nothing to do" not in answer.out
     assert clock(final) == 9
     assert "nothing to do: 9 batches" in lightning(*longer).out
+    answer = lightning(*longer, "--trainer.max_epochs=2")
+    assert answer.code == 2 and "last.ckpt has 3 epochs behind it" in answer.err
 
 
 def test_a_run_stands_where_it_has_gone_back_to(trained):
@@ -164,11 +166,12 @@ def test_what_resume_means():
     assert spelled_out(["--resume=a/b.ckpt"]) == ["--ckpt_path=a/b.ckpt"]
 
 
-def test_auto_goes_on_with_the_latest_run_only(tmp_path, trained):
+def test_auto_goes_on_with_the_latest_run_only(tmp_path, trained, capfd):
     experiment, elsewhere = trained.parent, tmp_path
     assert checkpoint_meant("auto", experiment, elsewhere).startswith(str(trained))
     (experiment / "version_10").mkdir()  # killed before its first checkpoint
     assert checkpoint_meant("auto", experiment, elsewhere) is None
+    assert capfd.readouterr().err == f"no checkpoint yet in {experiment}: a new run begins\n"
     assert checkpoint_meant("last", experiment, elsewhere).startswith(str(trained))
     assert checkpoint_meant("auto", experiment, trained).startswith(str(trained))
     assert checkpoint_meant("auto", tmp_path / "none", elsewhere) is None

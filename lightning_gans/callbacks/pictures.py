@@ -12,6 +12,7 @@ from lightning_gans.runs import MetricsFile
 __all__ = ["draw_curves", "draw_grid", "draw_points", "draw_sequences", "picture_of"]
 
 _SEQUENCES = 10
+_LEGIBLE = 32
 
 
 def picture_of(event_shape: tuple[int, ...]) -> Callable[[Tensor, Path], None] | None:
@@ -26,11 +27,16 @@ def picture_of(event_shape: tuple[int, ...]) -> Callable[[Tensor, Path], None] |
 
 
 def draw_grid(images: Tensor, path: Path, columns: int | None = None) -> None:
-    """Write images (n, 1 or 3, height, width) in [-1, 1] as a grid, as square as n allows."""
+    """Write images (n, 1 or 3, height, width) in [-1, 1] as a grid, as square as n allows.
+
+    Each pixel of an image under 32 rows is drawn as a square of several.
+    """
     from torchvision.utils import save_image
 
     columns = columns or math.ceil(math.sqrt(len(images)))
-    save_image(images.float().cpu(), path, nrow=columns, normalize=True, value_range=(-1, 1))
+    times = max(1, _LEGIBLE // images.shape[-2])
+    shown = images.float().cpu().repeat_interleave(times, 2).repeat_interleave(times, 3)
+    save_image(shown, path, nrow=columns, normalize=True, value_range=(-1, 1))
 
 
 def draw_points(points: Tensor, path: Path) -> None:

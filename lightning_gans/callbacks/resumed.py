@@ -71,7 +71,16 @@ class Resumed(Callback):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Go on from the same samples where they are now so many processes' batches."""
+        """Go on from the same samples where they are now so many processes' batches.
+
+        Raises:
+            InputError: The run is to end at an epoch that is over.
+        """
+        if 0 <= trainer.max_epochs < checkpoint["epoch"]:
+            raise InputError(
+                f"{self.checkpoint} has {checkpoint['epoch']} epochs behind it; "
+                f"--trainer.max_epochs {trainer.max_epochs} must be at least that"
+            )
         if len(checkpoint["rng_state"]) == trainer.world_size:
             return
         loop, data = checkpoint["loops"]["fit_loop"], trainer.datamodule

@@ -156,7 +156,7 @@ class Mixture(Likelihood):
         if wrong := int((~points.isfinite().all(1)).sum()):
             raise InputError(
                 f"{wrong} of the first {len(points)} events are not finite; leave them out of the "
-                "data"
+                "data (sequences of several lengths, nan after their ends, are for an HMM)"
             )
         if constant := int((points.var(0, unbiased=False) <= _CONSTANT).sum()):
             warnings.warn(
