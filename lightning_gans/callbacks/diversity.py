@@ -32,7 +32,7 @@ class Diversity:
     ``measure()`` gives, all by the metrics of `lightning_gans.metrics`:
 
     * ``ndb``, ``ndb_js``: share of statistically different bins, and the bins' divergence in nats;
-      there are 100 bins, or a tenth of the real events if these are fewer than 1,000;
+      there are 100 bins, or a tenth of the events that are measured if these are fewer;
     * ``support``, ``duplicates``: the birthday estimate, and the share of pairs that are alike;
     * ``vendi``: the Vendi score, which is no greater than the number of features;
     * ``distance``, ``distance_within``, ``distance_across``: mean over all pairs, over those of
@@ -57,7 +57,7 @@ class Diversity:
     def __init__(self, known: KnownModes, real: Events, n: int) -> None:
         self.known, self.n = known, min(n, len(real))
         features, _ = known.look(real)
-        bins = min(_BINS, len(real) // _POINTS_A_BIN)
+        bins = min(_BINS, max(1, self.n // _POINTS_A_BIN))
         self._bins, self._birthday = NDB(features, bins), Birthday(features[: self.n])
         self._vendi, self._distance = Vendi(), PairwiseDistance()
         self._similarity = ImageSimilarity() if real.ndim == 4 else None

@@ -78,7 +78,7 @@ class KnownModes(ABC):
 
 
 class KnownLaw(KnownModes):
-    """Modes of a mixture of Gaussians: a sample's is the nearest.
+    """Modes of a mixture of Gaussians: a sample's is the likeliest.
 
     Args:
         data: Drawn from the mixture.
@@ -97,9 +97,9 @@ class KnownLaw(KnownModes):
         self.metric.update(events.cpu())
 
     def look(self, events: Events) -> Looked:
-        """The points themselves, and the nearest modes."""
+        """The points themselves, and the likeliest modes."""
         points = events.cpu().float()
-        return points, self.law.nearest(points)[1]
+        return points, self.law.likeliest(points)[1]
 
     def draw(
         self, events: Tensor, judge: Callable[[Tensor], Tensor] | None, title: str, path: Path

@@ -12,6 +12,8 @@ __all__ = ["Gaussians", "overlapping", "power_weights"]
 
 Points = Float[Tensor, "n d"]
 
+_ROUNDING = 1e-5
+
 
 class Gaussians:
     """A mixture of Gaussians.
@@ -43,7 +45,9 @@ class Gaussians:
             raise InputError(f"the weights must be {modes} numbers above 0, one for each mode")
         self.means, self.weights = means.double(), weights.double() / weights.double().sum()
         self.scales, failed = torch.linalg.cholesky_ex(covariances.double())
-        crooked = ~torch.isclose(covariances, covariances.mT).flatten(1).all(1)
+        # Against the variances: a covariance may be as small as their product lets it.
+        scale = covariances.diagonal(dim1=1, dim2=2).abs().amax(1)
+        crooked = (covariances - covariances.mT).abs().amax((1, 2)) > _ROUNDING * scale
         if (wrong := crooked | (failed > 0)).any():
             raise InputError(
                 f"the covariance of mode {int(wrong.nonzero()[0])} (from 0) is not symmetric and "
@@ -66,16 +70,25 @@ class Gaussians:
         offsets = points.double()[:, None] - self.means
         return torch.einsum("kij,nkj->nki", self._inverses, offsets).square().sum(2)
 
-    def nearest(self, points: Points) -> tuple[Float[Tensor, " n"], Int64[Tensor, " n"]]:
-        """Squared Mahalanobis distance (n,) from the nearest mode, and that mode (n,)."""
-        distances, modes = self.squared_distances(points).min(1)
-        return distances, modes
+    def likeliest(self, points: Points) -> tuple[Points, Int64[Tensor, " n"]]:
+        """The modes (n,) that points most probably come from, and their places in these (n, d).
+
+        A place is L^-1 (x - mean), in standard deviations: its squared length is Mahalanobis'. Of
+        equal modes the likeliest is the nearest; of others a wide one may be nearer by this length
+        to what a narrow one has made.
+        """
+        modes = self._exponents(points).argmax(1)
+        offsets = points.double() - self.means[modes]
+        return torch.einsum("nij,nj->ni", self._inverses[modes], offsets), modes
 
     def log_prob(self, points: Points) -> Float[Tensor, " n"]:
         """Natural logarithm of the density at each point."""
-        constants = self.weights.log() - self._log_sizes
-        exponents = constants - self.squared_distances(points) / 2
-        return exponents.logsumexp(1) - self.means.shape[1] / 2 * math.log(2 * math.pi)
+        exponents = self._exponents(points).logsumexp(1)
+        return exponents - self.means.shape[1] / 2 * math.log(2 * math.pi)
+
+    def _exponents(self, points: Points) -> Float[Tensor, "n K"]:
+        """Logarithms of weight and density, but for what all modes share."""
+        return self.weights.log() - self._log_sizes - self.squared_distances(points) / 2
 
 
 def overlapping(law: Gaussians, deviations: float = 3.0) -> list[tuple[int, int]]:
@@ -88,7 +101,8 @@ def overlapping(law: Gaussians, deviations: float = 3.0) -> list[tuple[int, int]
     directions = offsets / lengths.clamp(min=torch.finfo(lengths.dtype).tiny)[..., None]
     # The line along u leaves the ellipsoid of one deviation at 1 / |L^-1 u| from its centre.
     along = torch.einsum("iab,ijb->ija", torch.linalg.inv(law.scales), directions).norm(dim=2)
-    meet = lengths * along * along.T < deviations * (along + along.T)
+    # Where centres are the same, both sides are 0.
+    meet = lengths * along * along.T <= deviations * (along + along.T)
     return [(i, j) for i, j in meet.nonzero().tolist() if i < j]
 
 

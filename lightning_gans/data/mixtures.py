@@ -52,6 +52,8 @@ class Mixture(Synthetic):
                     f"for each of data.means"
                 )
             spreads = sizes.square()[:, None, None] * torch.eye(dimension, dtype=torch.float64)
+        elif stds != 1.0:
+            raise InputError("data.stds and data.covariances say the same; give one of them")
         else:
             spreads = _numbers("covariances", covariances, 3)
         law = Gaussians(

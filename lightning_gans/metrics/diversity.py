@@ -26,7 +26,8 @@ class NDB(SampleMetric):
     """Share of statistically different bins, and the divergence of the bins' shares.
 
     ``compute()`` gives ``ndb``, NDB / K with the level of the tests, 0.05, as its ideal, and
-    ``ndb_js`` in nats. Samples that are not finite make a further bin, which is different.
+    ``ndb_js`` in nats. Samples that are not finite make a further bin, which is different. The
+    ideals hold where every bin has some ten samples of either set.
 
     Args:
         train: Training samples (n, d), all finite; k-means finds the bins on them.
@@ -66,8 +67,9 @@ class NDB(SampleMetric):
         train = torch.cat([self.train_counts, torch.tensor([0])])
         counts = torch.cat([self.counts, (self.n - self.counts.sum())[None]]).cpu()
         ideal = ndb_js_ideal(bins, int(train.sum()), n)
+        tested = bins + bool(counts[-1])
         return {
-            "ndb": Measured(ndb(train, counts, _ALPHA) / bins, _ALPHA, n),
+            "ndb": Measured(ndb(train, counts, _ALPHA) / tested, _ALPHA, n),
             "ndb_js": Measured(ndb_js(train, counts), ideal, n),
         }
 

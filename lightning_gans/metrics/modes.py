@@ -88,20 +88,23 @@ class GaussianModes(_ModeMetric):
     * ``captured_<rule>``: modes with at least one sample of high quality; the interval ends at
       the value above, as no resampling meets a mode that was not met;
     * ``high_quality_<rule>``: the share of such samples, with its exact interval;
-    * ``spread``: mean squared distance of the ``chi2`` ones from their modes, over the dimensions:
-      below the ideal the variance within the modes has collapsed, which raises the share;
-    * ``reverse_kl``, ``forward_kl``, ``js``, ``total_variation``: of the nearest modes' shares of
-      all samples against the weights;
+    * ``spread``: mean squared distance of the ``chi2`` ones from their modes' centres, in the
+      modes' own deviations and over the dimensions; ``offset``: the part of it by which each
+      mode's samples lie beside its centre on average. What is left, spread - offset, is the
+      variance within: below the ideal it has collapsed, which raises the share;
+    * ``reverse_kl``, ``forward_kl``, ``js``, ``total_variation``: of the modes' shares of all
+      samples against the weights;
     * ``least_served``, ``most_served``: ratio of share and weight, 1 for all modes in the limit;
       the ideal is what a perfect sampler has at this n.
 
-    Points that are not finite are in no mode and of no high quality, but part of n.
+    A point's mode is the one that it most probably comes from (`Gaussians.likeliest`). Points that
+    are not finite are in no mode and of no high quality, but part of n.
 
     Args:
         law: The mixture.
 
     Attributes:
-        counts: Points (K,) nearest to each mode, whatever their quality.
+        counts: Points (K,) of each mode, whatever their quality.
         high_quality_counts: Those of them (2, K) of high quality, by ``chi2`` and by ``3sigma``.
     """
 
@@ -113,13 +116,15 @@ class GaussianModes(_ModeMetric):
         self.add_state("high_quality_counts", torch.stack([modes] * 2), dist_reduce_fx="sum")
         size = torch.tensor(0.0, dtype=torch.float64)
         self.add_state("squared_distances", default=size, dist_reduce_fx="sum")
+        self.add_state("places", default=torch.zeros_like(law.means), dist_reduce_fx="sum")
         self.add_state("n", default=torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, points: Float[Tensor, "n d"]) -> None:
         """Count points (n, d)."""
         points = points.detach().to(self.law.means.device)
         finite = points[points.isfinite().all(1)]
-        distances, modes = self.law.nearest(finite)
+        places, modes = self.law.likeliest(finite)
+        distances = places.square().sum(1)
         size = self.counts.shape[-1]
         self.n += len(points)
         self.counts += modes.bincount(minlength=size).to(self.counts.device)
@@ -128,6 +133,8 @@ class GaussianModes(_ModeMetric):
             counts += modes[close].bincount(minlength=size).to(counts.device)
         close = distances <= squared_radius(_SPREAD_RULE, points.shape[1])
         self.squared_distances += distances[close].sum().to(self.squared_distances)
+        sums = torch.zeros_like(self.law.means).index_add(0, modes[close], places[close])
+        self.places += sums.to(self.places)
 
     def compute(self) -> dict[str, Measured]:
         """Each number with its ideal."""
@@ -141,9 +148,17 @@ class GaussianModes(_ModeMetric):
             interval = binomial_interval(hits, n)
             measured[f"high_quality_{rule}"] = Measured(hits / n, quality, n, *interval)
         dimensions = self.law.means.shape[1]
-        close = int(self.high_quality_counts[_RULES.index(_SPREAD_RULE)].sum())
-        spread = self.squared_distances.item() / (close * dimensions) if close else math.nan
-        measured["spread"] = Measured(spread, spread_ideal(_SPREAD_RULE, dimensions), n)
+        counts = self.high_quality_counts[_RULES.index(_SPREAD_RULE)].cpu()
+        spread = offset = offset_ideal = math.nan
+        ideal = spread_ideal(_SPREAD_RULE, dimensions)
+        if close := int(counts.sum()):
+            spread = self.squared_distances.item() / (close * dimensions)
+            # Of each mode n_k |mean place|^2; chance alone gives every mode met one sample's.
+            means = self.places.cpu().square().sum(1) / counts.clamp(min=1)
+            offset = means.sum().item() / (close * dimensions)
+            offset_ideal = ideal * measured[f"captured_{_SPREAD_RULE}"].value / close
+        measured["spread"] = Measured(spread, ideal, n)
+        measured["offset"] = Measured(offset, offset_ideal, n)
         return measured | self._evenness(self.counts.cpu(), n)
 
 

@@ -60,9 +60,9 @@ def test_distances_are_those_of_mahalanobis():
         offsets = points.double() - SKEWED.means[mode]
         wanted = (offsets @ covariance.inverse() * offsets).sum(1)
         assert torch.allclose(SKEWED.squared_distances(points)[:, mode], wanted, rtol=1e-10)
-    distances, modes = SKEWED.nearest(points)
-    assert torch.equal(modes, SKEWED.squared_distances(points).argmin(1))
-    assert torch.equal(distances, SKEWED.squared_distances(points).amin(1))
+    places, modes = SKEWED.likeliest(points)
+    own = SKEWED.squared_distances(points)[torch.arange(20), modes]
+    assert torch.allclose(places.square().sum(1), own, rtol=1e-10)
 
 
 @pytest.mark.parametrize("name", LAWS)
@@ -119,6 +119,8 @@ def test_a_random_mixture_is_its_seeds():
 def test_overlapping_modes_are_named():
     with pytest.warns(UserWarning, match="modes 0 and 1 and 7 more pairs of the data overlap"):
         Ring(std=0.2)
+    with pytest.warns(UserWarning, match="modes 0 and 1 "):
+        Mixture([[0.0, 0.0], [0.0, 0.0], [2.0, 2.0]], stds=0.1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Ring(), Grid(), Grid(side=10), RandomMixture()
@@ -139,6 +141,11 @@ def test_overlapping_modes_are_named():
         ({"means": [[0.0, 0.0]], "stds": [1.0, 1.0]}, "data.stds is .* or 1 of them"),
         ({"means": [[0.0]], "covariances": [[[0.0]]]}, "mode 0 .* not symmetric and pos"),
         ({"means": [[0.0]], "covariances": [[[1.0, 0.0]]]}, "must be .1, 1, 1."),
+        (
+            {"means": [[0.0, 0.0]], "covariances": [[[1e-10, 9e-11], [0.0, 1e-10]]]},
+            "mode 0 .* not symmetric",
+        ),
+        ({"means": [[0.0]], "stds": 2.0, "covariances": [[[1.0]]]}, "give one of them"),
         ({"means": [[0.0]], "weights": [0.0]}, "weights must be 1 numbers above 0"),
         ({"means": [[math.nan]]}, "finite numbers"),
     ],

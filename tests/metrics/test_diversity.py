@@ -119,16 +119,28 @@ def test_ndb_metric():
     metric.update(other)
     measured = metric.compute()
     assert metric.counts.sum() == 1000
-    assert measured["ndb"][:3] == (pytest.approx(0.05, abs=0.2), 0.05, 1001)
-    assert measured["ndb_js"].value == pytest.approx(measured["ndb_js"].ideal, rel=0.8)
+    assert measured["ndb"][1:3] == (0.05, 1001)
     metric.reset()
     metric.update(other[1:] * 0.5)
     assert metric.compute()["ndb"].value > 0.5
     metric.reset()
     metric.update(torch.full((1000, 4), math.nan))
-    assert metric.compute()["ndb"].value == 21 / 20  # all bins, and that of what is not finite
+    assert metric.compute()["ndb"].value == 1  # all bins, and that of what is not finite
     with pytest.raises(InputError, match="bins is 31; it must be 1 to 30, the number of points"):
         NDB(train[:30], bins=31)
+
+
+def test_ndb_of_a_perfect_sampler_is_its_ideal():
+    """Through k-means on the training samples, 20 times 20 bins: errors are 0.01 and 5 %."""
+    shares, divergences = [], []
+    for seed in range(20):
+        metric = NDB(normal(3000, 4, seed=2 * seed, dtype=torch.float32), bins=20)
+        metric.update(normal(1000, 4, seed=2 * seed + 1, dtype=torch.float32))
+        measured = metric.compute()
+        shares.append(measured["ndb"].value)
+        divergences.append(measured["ndb_js"].value / measured["ndb_js"].ideal)
+    assert sum(shares) / 20 == pytest.approx(0.05, abs=0.03)
+    assert sum(divergences) / 20 == pytest.approx(1.0, abs=0.2)
 
 
 def test_collision_probability():

@@ -219,6 +219,50 @@ def test_spread_tells_collapsed_variance(dimensions):
     assert measured[1.0]["spread"].ideal == pytest.approx(mean, rel=1e-6)
 
 
+def test_points_all_beside_their_centres_are_no_spread():
+    """A single point a mode, a deviation aside: spread looks whole, and offset says why."""
+    law = ring()
+    metric = GaussianModes(law)
+    metric.update((law.means + law.scales.sum(2)).repeat(10, 1))
+    measured = metric.compute()
+    assert [measured[name].value for name in ("spread", "offset")] == pytest.approx([1.0, 1.0])
+    metric.reset()
+    metric.update(law.sample(20_000, source())[0])
+    measured = metric.compute()
+    # Of 8 means, in two dimensions: a mean of 16 squared normals over 20,000.
+    ideal = measured["spread"].ideal * 8 / 20_000
+    assert measured["offset"].ideal == pytest.approx(ideal, rel=0.02)
+    assert measured["offset"].value == pytest.approx(ideal, rel=4 * math.sqrt(2 / 16))
+
+
+@pytest.mark.parametrize("dimensions, length", [(2, 6.0), (10, 3.6), (50, 6.0)])
+def test_narrow_modes_keep_their_samples(dimensions, length):
+    """A wide mode is nearer to them, in its own deviations."""
+    means = torch.zeros(2, dimensions, dtype=torch.float64)
+    means[1, 0] = length
+    covariances = torch.stack(
+        [size * torch.eye(dimensions, dtype=torch.float64) for size in (1, 0.01)]
+    )
+    law = Gaussians(means, covariances, torch.tensor([0.7, 0.3], dtype=torch.float64))
+    points, modes = law.sample(20_000, source())
+    places, told = law.likeliest(points)
+    assert (told != modes).double().mean() < 1e-3
+    torch.testing.assert_close(
+        places.square().sum(1), law.squared_distances(points)[torch.arange(20_000), told]
+    )
+    components = torch.distributions.MultivariateNormal(means, covariances)
+    joint = components.log_prob(points[:, None].double()) + law.weights.log()
+    assert torch.equal(told, joint.argmax(1))
+    metric = GaussianModes(law)
+    metric.update(points)
+    measured = metric.compute()
+    quality = measured["high_quality_chi2"]
+    assert quality.low < quality.ideal < quality.high
+    error = 4 * math.sqrt(2 / (dimensions * 20_000))
+    assert measured["spread"].value == pytest.approx(measured["spread"].ideal, abs=error)
+    assert measured["total_variation"].value < 4 * math.sqrt(0.21 / 20_000)
+
+
 def test_gaussian_modes_of_nothing_but_nan():
     metric = GaussianModes(ring())
     metric.update(torch.full((5, 2), math.nan))
@@ -256,6 +300,30 @@ def test_captured_says_how_low_chance_may_go():
     assert metric.compute()["captured_chi2"].low == 2
     again = resampled(metric.counts)
     assert (again[:, 2] == 0).double().mean().item() == pytest.approx(math.exp(-1), abs=0.06)
+
+
+@pytest.mark.parametrize(("many", "low"), [(2, 1), (3, 1), (5, 2)])
+def test_the_low_end_is_at_a_level_of_two_and_a_half_percent(many, low):
+    """A mode of so many samples is missing from exp(-many) of as many drawn again."""
+    law = ring()
+    metric = GaussianModes(law)
+    metric.update(law.means[torch.tensor([0] * 1000 + [1] * many)])
+    assert metric.compute()["captured_chi2"].low == low
+
+
+def test_class_modes_read_the_law_as_the_classifier_does():
+    """By the matrix of all modes, for errors that go one way."""
+    confusion = torch.tensor([[90, 10, 0], [0, 80, 20], [5, 0, 95]])
+    rates = confusion / confusion.sum(1, keepdim=True).double()
+    law = torch.zeros(3, 3, 3, dtype=torch.float64)
+    law[0, 1, 2], law[1, 1, 0] = 0.75, 0.25
+    told = law.flatten() @ torch.kron(torch.kron(rates, rates), rates)
+    metric = ClassModes(law, confusion)
+    metric.update(torch.tensor([[0, 1, 2]] * 30))
+    measured = metric.compute()
+    assert measured["captured"].ideal == pytest.approx(captured_ideal(told, 30))
+    mean, _ = perfect(total_variation, told, uniform(27), 30)
+    assert measured["total_variation"].ideal == pytest.approx(mean)
 
 
 def test_class_modes_compare_with_what_they_are_told():

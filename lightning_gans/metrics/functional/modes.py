@@ -50,8 +50,8 @@ class Modes(Protocol):
     means: Tensor
     weights: Tensor
 
-    def nearest(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Squared Mahalanobis distance (n,) from the nearest mode, and that mode (n,)."""
+    def likeliest(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Places (n, d), in standard deviations, in the modes (n,) they most probably come from."""
 
 
 def _same_share(dimensions: int) -> float:
@@ -86,14 +86,15 @@ def squared_radius(rule: str, dimensions: int) -> float:
 
 
 def high_quality(law: Modes, points: Num[Tensor, "n d"], rule: str) -> Bool[Tensor, " n"]:
-    """Which points lie close to a mode (VEEGAN, Srivastava et al., 2017), by `squared_radius`."""
-    return law.nearest(points)[0] <= squared_radius(rule, points.shape[1])
+    """Which points lie near their mode (VEEGAN, Srivastava et al., 2017), by `squared_radius`."""
+    places, _ = law.likeliest(points)
+    return places.square().sum(1) <= squared_radius(rule, points.shape[1])
 
 
 def high_quality_ideal(rule: str, dimensions: int) -> float:
     """Share of high quality among samples of the true law, exact where modes do not overlap.
 
-    Where they do, a sample may be closer to another mode than to its own, so it is a little more.
+    Where they do, a sample may be taken for another mode's, so it is a little more or less.
     """
     from scipy.special import gammainc
 
@@ -185,7 +186,7 @@ def multinomial(
 
 
 def perfect(
-    statistic: Statistic, law: Target, target: Target, n: int, draws: int = 200, seed: int = 0
+    statistic: Statistic, law: Target, target: Target, n: int, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
     """Mean and standard deviation of a statistic for a perfect sampler.
 
