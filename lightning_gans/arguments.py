@@ -32,7 +32,10 @@ _PARTS = (
     "checkpoints",
     "ckpt_path",
 )
-_LOOKED_AT = ("n", "extractor", "weights", "seed")
+_LOOKED_AT = {
+    "modes": ("n", "labelled", "diversity", "seed"),
+    "quality": ("n", "extractor", "weights", "seed"),
+}
 _OURS = ("lightning_gans", "torch")
 _DEVICES = re.compile(r"auto|-?\d+(, *\d+)*,?")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.\w+)+")
@@ -102,6 +105,8 @@ def with_configs(args: list[str]) -> list[str]:
     """
     args = list(args)
     for i, (place, value) in enumerate(_option_values(args, ("--config", "-c"))):
+        if _inline(value):
+            continue
         if not Path(value).is_file():
             args[place] = args[place].replace(value, str(_shipped(value)))
         _check_file(_option_values(args, ("--config", "-c"))[i][1])
@@ -117,10 +122,16 @@ def with_configs(args: list[str]) -> list[str]:
         parts = {key: stored[key] for key in ("seed_everything", "model", "data", "run")}
         parts["trainer"] = {"precision": stored["trainer"]["precision"]}
         # A test measures all that there is, whatever the run did not look at.
-        kept = stored.get("quality", {})
-        parts["quality"] = {key: kept[key] for key in _LOOKED_AT if key in kept}
+        for part, looked_at in _LOOKED_AT.items():
+            kept = stored.get(part, {})
+            parts[part] = {key: kept[key] for key in looked_at if key in kept}
         args[1:1] = ["--config", json.dumps(parts)]
     return args
+
+
+def _inline(value: str) -> bool:
+    """Whether it is settings themselves, as a process has them from the one that started it."""
+    return value.startswith("{")
 
 
 def _swap_model(args: list[str]) -> None:
@@ -128,7 +139,8 @@ def _swap_model(args: list[str]) -> None:
 
     jsonargparse drops those that it cannot check without the rest, such as ``${...}``.
     """
-    given = [yaml.safe_load(Path(file).read_text()).get("model") for file in config_files(args)]
+    texts = [file if _inline(file) else Path(file).read_text() for file in config_files(args)]
+    given = [yaml.safe_load(text).get("model") for text in texts]
     settings = [m["init_args"] for m in given if isinstance(m, dict) and m.get("init_args")]
     merged = OmegaConf.to_container(OmegaConf.merge({}, *settings))
     named = [

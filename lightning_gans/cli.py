@@ -108,8 +108,9 @@ class CLI(LightningCLI):
             config["logger"] = False
             folder = run_of(Path(self.config[self.subcommand].ckpt_path or "")) or Path()
             writer = callbacks.Predictions(folder / "predictions.npz")
-            tested = [self._get(self.config_init, "quality")] if self.subcommand == "test" else []
-            return self._instantiate_trainer(config, [writer, *tested])
+            tested = callbacks.TESTED if self.subcommand == "test" else ()
+            measuring = [self._get(self.config_init, part) for part in tested]
+            return self._instantiate_trainer(config, [writer, *measuring])
         progress = [] if config["enable_progress_bar"] is False else [callbacks.Progress()]
         config["enable_progress_bar"] = config["enable_checkpointing"] = False
         if config["fast_dev_run"]:

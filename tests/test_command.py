@@ -15,6 +15,7 @@ import yaml
 from PIL import Image
 
 from lightning_gans import __version__
+from lightning_gans.arguments import with_configs
 from lightning_gans.catalogue import public_names
 from lightning_gans.runs import MetricsFile
 from tests.conftest import ROOT, TINY_IMAGES
@@ -270,6 +271,14 @@ def test_a_named_model_takes_over_a_configs_networks_and_writes_itself_down(pres
         for run in ("dcgan", "again")
     ]
     torch.testing.assert_close(*weights, rtol=0, atol=0)
+
+
+def test_processes_are_started_with_options_that_they_read_alike():
+    """A model that was swapped has its settings in the line itself."""
+    options = ["--model=R3GAN", "--trainer.devices=2"]
+    args = with_configs(["fit", "--config=configs/ring.yaml", *options])
+    assert any("R3GAN" in arg and "init_args" in arg for arg in args)
+    assert with_configs(args) == args
 
 
 def test_what_a_named_model_does_not_know_is_left_out_and_said(lightning):

@@ -1,19 +1,29 @@
 """Mode diagnostics in real runs: numbers, pictures, films, one warning, no side effects."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
+from lightning_gans.callbacks import ModeDiagnostics
 from lightning_gans.callbacks.known import known_modes
-from lightning_gans.callbacks.mode_pictures import draw_film, standardised
+from lightning_gans.callbacks.mode_pictures import (
+    discriminator_of,
+    draw_film,
+    draw_history,
+    draw_occupancy,
+    draw_plane,
+    standardised,
+)
 from lightning_gans.data import CelebA, Digits, Mixture, Ring, StackedDigits
 from lightning_gans.errors import InputError
-from lightning_gans.metrics import GaussianModes
+from lightning_gans.metrics import GaussianModes, Measured
 from lightning_gans.models import GAN
 from lightning_gans.runs import MetricsFile, Records
 from lightning_gans.sampling import load_model
@@ -64,6 +74,10 @@ def test_a_run_counts_its_modes_and_shows_them(lightning):
     with Image.open(run / "modes.png") as curves:
         assert curves.width > 600
     assert f"{measured['captured_chi2'][0]:.0f} of 8 modes" in answer.out
+    tested = lightning("test", f"--ckpt_path={run}/checkpoints/final.ckpt")
+    assert tested.code == 0, tested.err
+    row = next(line for line in tested.out.splitlines() if "/reverse_kl " in line)
+    assert row.split()[1:] == [f"{measured['reverse_kl'][0]:.4g}", "-", "0.00143", "2,500"]
 
 
 def test_evaluating_changes_nothing(lightning):
@@ -291,6 +305,109 @@ def test_a_scatter_shows_the_whole_law(tmp_path):
     height, width = (size // 2 for size in marked.shape)
     for part in (marked[:height, :width], marked[height:, :width], marked[height:, width:]):
         assert part.sum() > 30
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are written, as matplotlib knows them."""
+    drawn = []
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda self, *_, **__: drawn.append(self)
+    )
+    return drawn
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_scatter_has_the_field_and_the_ellipses_of_the_law(figures, tmp_path, axis):
+    covariances = [[[0.04, 0.0], [0.0, 0.01]], [[0.01, 0.0], [0.0, 0.01]]]
+    law = Mixture([[0.0, 0.0], [3.0, 1.0]], covariances=covariances).law
+    points, _ = law.sample(50, torch.Generator().manual_seed(0))
+    draw_plane(law, points, points + 1, lambda points: points[:, axis], "title", tmp_path / "a.png")
+    axes = figures[0].axes[0]
+    field, drawn = axes.images[0], axes.images[0].get_array()
+    assert field.origin == "lower" and field.get_cmap().name == "cividis"  # from blue to yellow
+    slopes = [np.diff(drawn, axis=place) for place in (1, 0)]
+    assert (slopes[axis] > 0).all() and (slopes[1 - axis] == 0).all()
+    left, right, bottom, top = field.get_extent()
+    assert (left, right) == axes.get_xlim() and (bottom, top) == axes.get_ylim()
+    for ellipse, mean, deviations in zip(
+        axes.patches, law.means.tolist(), [(0.2, 0.1), (0.1, 0.1)], strict=True
+    ):
+        assert ellipse.get_center() == mean and ellipse.get_angle() % 180 == 0
+        assert (ellipse.width, ellipse.height) == pytest.approx(tuple(6 * d for d in deviations))
+    real, made = (scatter.get_offsets() for scatter in axes.collections)
+    assert np.allclose(real, points) and np.allclose(made, points + 1)
+
+
+def test_curves_are_values_between_their_ends(figures, tmp_path):
+    measured = [
+        {"captured": {"value": v, "low": v - 1, "high": v + 2, "ideal": 8.0}} for v in (3.0, 6.0)
+    ]
+    records = [
+        {"samples_seen": 10 * (i + 1), "metrics": metrics} for i, metrics in enumerate(measured)
+    ]
+    draw_history(records, ["captured"], tmp_path / "a.png")
+    axes = figures[0].axes[0]
+    curve, ideal = axes.lines
+    assert curve.get_xydata().tolist() == [[10, 3], [20, 6]]
+    assert set(ideal.get_ydata()) == {8.0}
+    corners = {tuple(corner) for corner in axes.collections[0].get_paths()[0].vertices.tolist()}
+    assert corners == {(10, 2), (10, 5), (20, 5), (20, 8)}
+
+
+def test_a_triple_is_drawn_at_its_digits(figures, tmp_path):
+    counts = torch.zeros(4, 4, 4, dtype=torch.int64)
+    counts[1, 2, 3] = 7
+    draw_occupancy(counts, ["a", "b", "c", "d"], "title", tmp_path / "a.png")
+    square = next(axes for axes in figures[0].axes if axes.get_title() == "b * *")
+    shown = square.images[0].get_array()
+    assert shown[2, 3] == 7 and np.isnan(np.ma.filled(shown, np.nan)).sum() == 15
+    others = [axes for axes in figures[0].axes if axes.images and axes is not square]
+    assert all(np.isnan(np.ma.filled(axes.images[0].get_array(), np.nan)).all() for axes in others)
+
+
+def test_triples_are_compared_with_equal_shares():
+    """As in the papers, though digits are not equally frequent."""
+    known = known_modes(StackedDigits(), CPU, labelled=False)
+    known.metric.update(torch.cartesian_prod(*[torch.arange(10)] * 3))
+    assert known.metric.compute()["reverse_kl"].value == pytest.approx(0, abs=1e-12)
+
+
+@by_chance
+@pytest.mark.parametrize("minibatch", ["std", "discrimination"])
+def test_a_discriminator_of_batches_has_no_field(lightning, minibatch):
+    """Nor is it asked for the logits of 9,000 points at once."""
+    options = [f"--model.discriminator.minibatch={minibatch}", "--trainer.max_epochs=1"]
+    answer = lightning(*RING, *options)
+    assert answer.code == 0 and "failed" not in answer.err, answer.err
+    assert rows_of("runs/ring/version_0")[-1]["picture"]
+    model = load_model(Path("runs/ring/version_0/checkpoints/final.ckpt"))
+    with discriminator_of(model) as judge:
+        assert judge is None
+
+
+@by_chance
+@pytest.mark.filterwarnings("always:ModeDiagnostics failed")
+def test_what_was_counted_outlives_its_picture(lightning, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr("lightning_gans.callbacks.known.draw_plane", broken)
+    answer = lightning(*RING)
+    assert answer.code == 0 and "ModeDiagnostics failed (RuntimeError: no ink)" in answer.err
+    rows = rows_of("runs/ring/version_0")
+    assert [row["batch"] for row in rows] == [3, 6, 9, 12]
+    assert all(row["picture"] is None and sum(row["counts"]) == 2500 for row in rows)
+
+
+def test_all_processes_know_of_a_loss_and_one_tells(monkeypatch):
+    callback = ModeDiagnostics()
+    callback.known, callback._best = known_modes(Ring(), CPU, labelled=False), (8.0, 8.0)
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        callback._tell_loss(Measured(3.0, 8.0, 2500, 3.0, 3.0), 100)
+    assert callback._warned
 
 
 def test_a_film_leaves_out_what_was_removed(tmp_path):

@@ -26,6 +26,9 @@ EVALUATING = {
 }
 """What measures a model while it trains, by its part of a config."""
 
+TESTED = ("modes", "quality")
+"""Those that ``lightning test`` prints the numbers of."""
+
 # Checkpoints after what reports, so that they find the rows of their batch there.
 REPORTING = {"samples": Samples, **EVALUATING, "gradients": Gradients}
 """Those that only tell of training: it goes on where one fails."""
@@ -37,6 +40,7 @@ __all__ = [
     "EVALUATING",
     "REPORTING",
     "SETTABLE",
+    "TESTED",
     "Account",
     "Checkpoints",
     "Gradients",

@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from lightning_gans.data.gaussians import Gaussians
+from lightning_gans.networks.minibatch import looks_at_batches
 
 __all__ = [
     "discriminator_of",
@@ -47,12 +48,13 @@ def _limits(law: Gaussians) -> list[tuple[float, float]]:
 
 @contextmanager
 def discriminator_of(model: LightningModule) -> Iterator[Callable[[Tensor], Tensor] | None]:
-    """The discriminator's logits as a function of points, if the model has a discriminator.
+    """The discriminator's logits as a function of points, if it has one for each of them.
 
-    One that judges packs is shown each point with itself.
+    One that judges packs is shown each point with itself; to one that looks at whole batches
+    (`networks.minibatch`) a point alone means nothing.
     """
     discriminator = getattr(model, "discriminator", None)
-    if not isinstance(discriminator, nn.Module):
+    if not isinstance(discriminator, nn.Module) or looks_at_batches(discriminator):
         yield None
         return
     training = discriminator.training
@@ -139,7 +141,7 @@ def draw_histogram(
     if len(counts) <= 50:
         slanted = max(map(len, names)) > 2
         axes.set_xticks(places, names, rotation=60 if slanted else 0, fontsize=8)
-    axes.set_ylabel("samples")
+    axes.set_ylabel("samples, each of its likeliest mode")
     axes.set_title(title, fontsize=9)
     axes.legend(fontsize=8)
     figure.savefig(path, dpi=100)
@@ -197,6 +199,10 @@ def draw_history(records: Sequence[dict], names: Sequence[str], path: Path) -> N
             axes.axhline(measured[-1]["ideal"], color=_REAL, ls="--", lw=1, label="perfect sampler")
             axes.legend(fontsize=8)
         axes.set(title=name, xlabel="samples seen")
+        axes.locator_params(axis="x", nbins=4)
+        axes.margins(y=0.1)
+        if len(set(seen)) == 1:
+            axes.set_xticks(seen[:1])
         if name.startswith(("captured", "corrected")):
             axes.set_ylim(bottom=0)
         if "kl" in name or name == "js":

@@ -5,15 +5,18 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_gans.callbacks.diversity import diversity_of
 from lightning_gans.callbacks.evaluations import Evaluations
 from lightning_gans.callbacks.in_step import in_step
 from lightning_gans.callbacks.known import known_modes
 from lightning_gans.callbacks.mode_pictures import discriminator_of, draw_film, draw_history
+from lightning_gans.callbacks.tables import table
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import Measured
 from lightning_gans.seeds import Stream, mix
+from lightning_gans.types import Events
 
 __all__ = ["ModeDiagnostics"]
 
@@ -34,6 +37,8 @@ class ModeDiagnostics(Evaluations):
       is the last evaluation, marked ``extra``, if a run ends out of turn;
     * ``modes/*.png``: points with the discriminator's field, classes or triples; ``modes.gif``: all
       of these as a film; ``modes.png``: the curves.
+
+    ``lightning test`` prints all of them as a table.
 
     It warns once when fewer modes are served than before by more than both intervals allow, twice
     on end or in the end: a young generator hops.
@@ -85,8 +90,8 @@ class ModeDiagnostics(Evaluations):
         }
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find out what is known of the data, before training begins."""
-        if self.every_n_epochs and stage == "fit" and self.known is None:
+        """Find out what is known of the data, before training begins or in a test."""
+        if self.every_n_epochs and stage in ("fit", "test") and self.known is None:
             device = trainer.strategy.root_device
             self.known = known_modes(trainer.datamodule, device, self.labelled)
             if self.diversity and trainer.is_global_zero:
@@ -100,12 +105,44 @@ class ModeDiagnostics(Evaluations):
         if trainer.is_global_zero:
             rows = self._records.rows
             draw_history(rows, self.known.history, self._run / "modes.png")
-            frames = [self._pictures / row["picture"] for row in rows]
+            frames = [self._pictures / row["picture"] for row in rows if row["picture"]]
             draw_film(frames, self._run / "modes.gif")
 
     def evaluate(self, trainer: Trainer, pl_module: LightningModule, extra: bool) -> None:
         """Count, tell, draw and record."""
         known, n = self.known, self.n or self.known.n
+        measured, shown = self._count(trainer, pl_module, n)
+        self._watch(measured[known.coverage], pl_module, extra)
+        self.report = known.in_words(measured)
+        if not trainer.is_global_zero:
+            return
+        coverage, prefix = measured[known.coverage], f"modes/{known.protocol}_n"
+        columns = {f"{prefix}{value.n}/{key}": value.value for key, value in measured.items()}
+        columns[f"{prefix}{n}/{known.coverage}_low"] = coverage.low
+        columns[f"{prefix}{n}/{known.coverage}_high"] = coverage.high
+        told = {"protocol": known.protocol, "n": n, "oracle": known.told_by}
+        counts = known.metric.counts.flatten().tolist()
+        picture = None
+        try:
+            picture = self._draw(shown, pl_module)
+        finally:  # what was counted is kept, whatever becomes of the picture
+            self.record(
+                trainer, pl_module, measured, columns, extra, picture, **told, counts=counts
+            )
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print all numbers as a table."""
+        if not self.active:
+            return
+        measured, _ = self._count(trainer, pl_module, self.n or self.known.n)
+        if trainer.is_global_zero:
+            print(table({f"{self.known.protocol}/{key}": each for key, each in measured.items()}))
+
+    def _count(
+        self, trainer: Trainer, pl_module: LightningModule, n: int
+    ) -> tuple[dict[str, Measured], Events]:
+        """What ``n`` samples are measured to be; and the first of this process."""
+        known = self.known
         own = n // trainer.world_size + (trainer.global_rank < n % trainer.world_size)
         seed = mix(Stream.EVALUATION, self.seed, trainer.global_rank)
         source = torch.Generator().manual_seed(seed)
@@ -118,25 +155,19 @@ class ModeDiagnostics(Evaluations):
                     known.update(events)
                     shown.append(events[: max(0, _SHOWN - start)])
                 pause()
-        measured = known.metric.compute()
-        self._watch(measured[known.coverage], pl_module, extra)
-        self.report = known.in_words(measured)
-        if not trainer.is_global_zero:
-            return
-        report = self.report.replace(", reverse", "\nreverse")
-        title = f"{known.protocol}, {pl_module.samples_seen:,} samples seen\n{report}"
-        with discriminator_of(pl_module) as judge:
-            picture = f"samples_{pl_module.samples_seen:09d}.png"
-            known.draw(torch.cat(shown), judge, title, self._pictures / picture)
+        measured, first = known.metric.compute(), torch.cat(shown)
         if self._diversity:
-            measured |= self._diversity.measure(torch.cat(shown))
-        coverage, prefix = measured[known.coverage], f"modes/{known.protocol}_n"
-        columns = {f"{prefix}{value.n}/{key}": value.value for key, value in measured.items()}
-        columns[f"{prefix}{n}/{known.coverage}_low"] = coverage.low
-        columns[f"{prefix}{n}/{known.coverage}_high"] = coverage.high
-        told = {"protocol": known.protocol, "n": n, "oracle": known.told_by}
-        counts = known.metric.counts.flatten().tolist()
-        self.record(trainer, pl_module, measured, columns, extra, picture, **told, counts=counts)
+            measured |= self._diversity.measure(first)
+        return measured, first
+
+    def _draw(self, events: Events, pl_module: LightningModule) -> str:
+        """Draw what was counted, some of it being ``events``; the picture's name."""
+        report = self.report.replace(", reverse", "\nreverse")
+        title = f"{self.known.protocol}, {pl_module.samples_seen:,} samples seen\n{report}"
+        picture = f"samples_{pl_module.samples_seen:09d}.png"
+        with discriminator_of(pl_module) as judge:
+            self.known.draw(events, judge, title, self._pictures / picture)
+        return picture
 
     def _watch(self, coverage: Measured, pl_module: LightningModule, extra: bool) -> None:
         """Compare with the best coverage before; warn if modes are lost twice on end, or last."""
@@ -157,6 +188,8 @@ class ModeDiagnostics(Evaluations):
         if self._warned:
             return
         self._warned = True
+        if rank_zero_only.rank:  # all processes know, one tells
+            return
         warnings.warn(
             f"Mode collapse: {now.value:.0f} of {len(self.known.names)} modes are served after "
             f"{samples_seen:,} samples (by chance {now.low:.0f} to {now.high:.0f}), where there "

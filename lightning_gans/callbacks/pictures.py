@@ -16,12 +16,15 @@ _LEGIBLE = 32
 
 
 def picture_of(event_shape: tuple[int, ...]) -> Callable[[Tensor, Path], None] | None:
-    """How events of this shape are drawn: images, sequences, points of the plane; others not."""
+    """How events of this shape are drawn: images, sequences, points of the plane; others not.
+
+    Sequences of one step are points.
+    """
     if len(event_shape) == 3 and event_shape[0] in (1, 3):
         return draw_grid
-    if event_shape == (2,):
+    if event_shape in ((2,), (1, 2)):
         return draw_points
-    if len(event_shape) == 2:
+    if len(event_shape) == 2 and event_shape[0] > 1:
         return draw_sequences
     return None
 
@@ -40,12 +43,12 @@ def draw_grid(images: Tensor, path: Path, columns: int | None = None) -> None:
 
 
 def draw_points(points: Tensor, path: Path) -> None:
-    """Write points (n, 2) as a scatter plot with equal axes."""
+    """Write points (n, 2) or (n, 1, 2) as a scatter plot with equal axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 5), layout="tight")
     axes = figure.add_subplot()
-    axes.scatter(*points.float().cpu().numpy().T, s=4, alpha=0.4, linewidths=0)
+    axes.scatter(*points.flatten(1).float().cpu().numpy().T, s=4, alpha=0.4, linewidths=0)
     axes.set_aspect("equal")
     axes.set_xlim(-1.5, 1.5)
     axes.set_ylim(-1.5, 1.5)

@@ -15,7 +15,13 @@ from torch import Tensor, nn
 
 from lightning_gans.networks.layers import at_least
 
-__all__ = ["Minibatch", "MinibatchDiscrimination", "MinibatchStd", "with_minibatch"]
+__all__ = [
+    "Minibatch",
+    "MinibatchDiscrimination",
+    "MinibatchStd",
+    "looks_at_batches",
+    "with_minibatch",
+]
 
 Minibatch = Literal["none", "std", "discrimination"]
 """Nothing, `MinibatchStd` or `MinibatchDiscrimination`, before the last layer."""
@@ -100,6 +106,12 @@ class MinibatchDiscrimination(nn.Module):
         near = (rows[:, None] - rows[None]).abs().sum(3).neg().exp()
         oneself = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
         return _append(features, near.masked_fill(oneself[:, :, None], 0).sum(1))
+
+
+def looks_at_batches(network: nn.Module) -> bool:
+    """Whether it has such a layer, so that what it says of a sample depends on those beside it."""
+    kinds = MinibatchStd | MinibatchDiscrimination
+    return any(isinstance(layer, kinds) for layer in network.modules())
 
 
 _LAYERS = {
