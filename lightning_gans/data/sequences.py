@@ -204,21 +204,27 @@ def _read_csv(path: Path) -> tuple[Padded, Labels]:
             first, *rows = list(csv.reader(file)) or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as .csv: {error}") from error
-    if all(_NUMBER.fullmatch(name.strip()) for name in first) and first:
+    if len(first) > 1 and all(_NUMBER.fullmatch(name.strip()) for name in first[1:]):
         raise InputError(f"{path} begins with numbers; its first line must name the columns")
-    if len(first) < 2 or {len(row) for row in rows} != {len(first)}:
+    if len(first) < 2 or not rows:
         raise InputError(
             f"{path} must have a first line that names at least two columns, and below it rows of "
             "as many, with commas"
         )
+    values: list[list[float]] = []
+    for line, row in enumerate(rows, 2):
+        if len(row) != len(first):
+            raise InputError(
+                f"{path}, line {line}: {len(row)} cells; the first line names {len(first)}"
+            )
+        try:
+            values.append([float(cell) for cell in row[1:]])
+        except ValueError as error:
+            raise InputError(f"{path}, line {line} must hold numbers: {error}") from error
     names = np.array([row[0] for row in rows])
-    try:
-        values = np.array([[float(cell) for cell in row[1:]] for row in rows], dtype=np.float32)
-    except ValueError as error:
-        raise InputError(f"{path} must hold numbers but in its first column: {error}") from error
     starts = np.flatnonzero(np.append(True, names[1:] != names[:-1]))
     if len(np.unique(names)) != len(starts):
         raise InputError(f"{path}: the rows of each sequence must be together, in order")
     lengths = torch.from_numpy(np.diff(np.append(starts, len(names))))
-    sequences = _side_by_side(path, torch.from_numpy(values), lengths)
+    sequences = _side_by_side(path, torch.tensor(values, dtype=torch.float32), lengths)
     return sequences, torch.zeros(len(sequences), dtype=torch.long)
