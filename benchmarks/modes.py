@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import product
@@ -81,22 +82,23 @@ def play(data: str, row: str, seed: int, batches: int | None) -> dict:
     if batches is not None:
         command.append(f"--trainer.max_steps={batches}")
     started = time.perf_counter()
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+    with tempfile.TemporaryFile("w+") as told:
+        process = subprocess.Popen(
+            command, stdout=told, stderr=told, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        told.seek(0)
+        words = told.read()
     seconds = round(time.perf_counter() - started, 1)
+    cpu, code = round(used.ru_utime + used.ru_stime, 1), os.waitstatus_to_exitcode(status)
     found = sorted(folder.glob("*/*/modes.jsonl"))
     last = json.loads(found[0].read_text().splitlines()[-1]) if found else None
-    if done.returncode and last is None:
-        raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
+    if code and last is None:
+        raise RuntimeError(f"{' '.join(command)}\n{words}")
     return {
-        **{"data": data, "row": row, "seed": seed, "seconds": seconds, "rc": done.returncode},
-        **{
-            "tried": batches,
-            "batches": last["batch"],
-            "n": last["n"],
-            "protocol": last["protocol"],
-        },
+        **{"data": data, "row": row, "seed": seed, "seconds": seconds, "cpu": cpu, "rc": code},
+        **{"tried": batches, "batches": last["batch"]},
+        **{key: last[key] for key in ("n", "protocol", "counts")},
         **{name: measured["value"] for name, measured in last["metrics"].items()},
         "low": {name: measured["low"] for name, measured in last["metrics"].items()},
         "high": {name: measured["high"] for name, measured in last["metrics"].items()},
