@@ -153,7 +153,7 @@ def check_shape(event_shape: Sequence[int], data: LightningDataModule | None) ->
     if data is not None and tuple(data.event_shape) != tuple(event_shape):
         raise InputError(
             f"the data are {tuple(data.event_shape)}, the model makes {tuple(event_shape)}; choose "
-            "the same for both (data.image_size, channels or model.event_shape)"
+            "the same for both (what data makes, or model.event_shape, image_size and channels)"
         )
 
 

@@ -81,7 +81,7 @@ class Bernoulli(Observation):
         self.in_bits = binarise != "none"
         self.of = "of the probability of binarised values"
         if binarise == "none":
-            self.of = "a bound for images binarised by drawing"
+            self.of = "of greys as probabilities, a bound for images binarised by them"
 
     def observe(self, events: Events, source: torch.Generator) -> Events:
         """``events``, binarised.
