@@ -197,7 +197,7 @@ TYPED = {
     ),
     "data that do not fit": (
         [*FIT, f"{GENERATOR}.init_args.image_size=64", f"{DISCRIMINATOR}.init_args.image_size=64"],
-        "choose the same for both (data.image_size, channels or model.event_shape)",
+        "choose the same for both (what data makes, or model.event_shape, image_size and channels)",
     ),
     "data without what is referred to": ([*FIT, "--data=Ring"], "${data.init_args.image_size}"),
     "batch larger than the data": ([*FIT, "--data.init_args.batch_size=2000"], "1437"),

@@ -367,7 +367,7 @@ def test_grey_values_have_no_bits_under_a_bernoulli(capfd):
         trainer = fit(model, Digits(8, batch_size=64), 1)
         (told[binarise],) = trainer.test(model, Digits(8), verbose=False)
         said = capfd.readouterr().out
-        assert ("a bound for images binarised by drawing" in said) == (binarise == "none")
+        assert ("a bound for images binarised by them" in said) == (binarise == "none")
     assert "test/bits_per_dimension" in told["draw"]
     assert "test/nll" in told["none"] and "test/bits_per_dimension" not in told["none"]
 
