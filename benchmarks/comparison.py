@@ -6,6 +6,7 @@
 Of each study runs/studies/<name>/numbers.csv becomes docs/studies/<name>.csv, its figures lie
 beside it, and the part of docs/comparison.md between <!-- <name> --> and <!-- end --> is written
 anew. What is said of it outside these marks is not: a test tells which numbers there are stale.
+README.md's <!-- headline --> is made of all that there are then.
 """
 
 import argparse
@@ -15,16 +16,67 @@ from pathlib import Path
 
 from PIL import Image
 
+from lightning_gans.studies.collect import from_csv
+from lightning_gans.studies.markdown import arrow, entry_text
 from lightning_gans.studies.report import markdown_of
+from lightning_gans.studies.tables import tables
 
 DOCS = Path(__file__).parents[1] / "docs"
 WIDTH = 1600
 """Of a figure, in pixels, at most."""
 
+COLUMNS = (
+    ("toy", "Grid", "captured_chi2"),
+    ("toy", "Unequal", "total_variation"),
+    ("toy", "Ten dimensions", "high_quality_chi2"),
+    ("digits", "32 pixels", "fd_digits"),
+    ("mnist", "MNIST", "fd_mnist"),
+)
+"""Of the headline: study, data and metric."""
+ROWS = {
+    "GAN": ("GAN",),
+    "LSGAN": ("LSGAN",),
+    "GEAN, window 4": ("GEAN",),
+    "R3GAN": ("R3GAN",),
+    "WGAN-GP": ("WGAN-GP",),
+    "VAE": ("VAE",),
+    "mixture (its K known, or of factor analysers)": (
+        "Mixture (K known)",
+        "Mixture of factor analysers",
+    ),
+    "HMM (of rows)": ("HMM of rows",),
+}
+"""Of the headline: the names that studies give to a model."""
+
 
 def block(name: str, table: str) -> str:
     """What stands between the marks of a study."""
     return f"<!-- {name} -->\n{markdown_of(table)}<!-- end -->"
+
+
+def headline() -> str:
+    """The first numbers of the studies that there are, side by side."""
+    found = []
+    for study, data, metric in COLUMNS:
+        if (results := DOCS / f"studies/{study}.csv").is_file():
+            _, numbers = from_csv(results.read_text())
+            table = next(t for t in tables(numbers, [metric]) if t.data == data)
+            found.append((data, table.columns[0]))
+    heads = (
+        f"{data}: {column.metric}{arrow(column.metric)}"
+        + ("" if column.ideal is None else f" ({column.ideal:.3g})")
+        for data, column in found
+    )
+    lines = [f"| | {' | '.join(heads)} |", "|---" * (len(found) + 1) + "|"]
+    for label, names in ROWS.items():
+        cells = []
+        for _, column in found:
+            entry = next((column.entries[name] for name in names if name in column.entries), None)
+            text = "–" if entry is None else entry_text(entry)
+            cells.append(f"**{text}**" if entry and entry.good else text)
+        if set(cells) != {"–"}:
+            lines.append(f"| {label} | {' | '.join(cells)} |")
+    return "<!-- headline -->\n" + "\n".join(lines) + "\n<!-- end -->"
 
 
 def take(name: str, runs: Path) -> None:
@@ -52,3 +104,6 @@ if __name__ == "__main__":
     options = parser.parse_args()
     for name in options.names:
         take(name, options.runs)
+    front = DOCS.parent / "README.md"
+    marks = re.compile("<!-- headline -->\n.*?<!-- end -->", re.DOTALL)
+    front.write_text(marks.sub(lambda _: headline(), front.read_text()))
