@@ -19,7 +19,7 @@ from lightning_gans.metrics.functional.modes import (
     js,
     least_served,
     most_served,
-    perfect,
+    perfect_counts,
     resampled,
     reverse_kl,
     spread_ideal,
@@ -63,8 +63,9 @@ class _ModeMetric(SampleMetric):
             **{name: (statistic, self._data) for name, statistic in _AGAINST_DATA.items()},
         }
         if n not in self._ideals:
+            drawn = perfect_counts(self._told, n)
             self._ideals[n] = {
-                name: perfect(statistic, self._told, target, n)[0]
+                name: statistic(drawn, target).mean().item()
                 for name, (statistic, target) in statistics.items()
             }
         return {

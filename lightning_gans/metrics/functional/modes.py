@@ -30,6 +30,7 @@ __all__ = [
     "most_served",
     "multinomial",
     "perfect",
+    "perfect_counts",
     "resampled",
     "reverse_kl",
     "spread_ideal",
@@ -185,6 +186,13 @@ def multinomial(
     return torch.stack(counts, 1)
 
 
+def perfect_counts(
+    law: Target, n: int, draws: int = 2000, seed: int = 0
+) -> Float64[Tensor, "draws K"]:
+    """Counts (draws, K) of ``n`` samples of a perfect sampler, from an own random generator."""
+    return multinomial(n, law, draws, torch.Generator().manual_seed(seed))
+
+
 def perfect(
     statistic: Statistic, law: Target, target: Target, n: int, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
@@ -198,8 +206,7 @@ def perfect(
         draws: Repetitions.
         seed: Of an own random generator.
     """
-    counts = multinomial(n, law, draws, torch.Generator().manual_seed(seed))
-    values = statistic(counts, target)
+    values = statistic(perfect_counts(law, n, draws, seed), target)
     return values.mean().item(), values.std().item()
 
 
