@@ -88,7 +88,7 @@ def take(name: str, runs: Path) -> None:
         with Image.open(folder / f"{sheet}.png") as picture:
             picture = picture.convert("RGB")
             picture.thumbnail((WIDTH, 10 * WIDTH))
-            picture.quantize(128).save(kept / f"{name}_{sheet}.png", optimize=True)
+            picture.quantize(256).save(kept / f"{name}_{sheet}.png", optimize=True)
     page = DOCS / "comparison.md"
     text, table = page.read_text(), (kept / f"{name}.csv").read_text()
     marks = re.compile(rf"<!-- {name} -->\n.*?<!-- end -->", re.DOTALL)
