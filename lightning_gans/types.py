@@ -82,6 +82,10 @@ class Generator(nn.Module, ABC):
     def forward(self, latents: Latents) -> Events:
         """Events made from ``latents``."""
 
+    def sample(self, latents: Latents, source: torch.Generator | None) -> Events:
+        """The same, with noise drawn with ``source`` on the CPU where samples have noise."""
+        return self(latents)
+
 
 class Discriminator(nn.Module, ABC):
     """A network from events (batch, *event_shape) to logits (batch / packing,), higher for real.

@@ -28,6 +28,44 @@ def normal(*shape):
     return torch.randn(*shape, dtype=DOUBLE)
 
 
+DRAWS = 100_000
+
+
+@pytest.mark.parametrize("spread", ["shared", "each"])
+def test_normal_draws_have_the_laws_mean_and_scale(spread):
+    law, said = Gaussian(0.3, spread), normal(1, 2 if spread == "each" else 1, 3)
+    mean, log_scale = law.located(said)
+    source = torch.Generator().manual_seed(0)
+    events = law.sample(said.expand(DRAWS, -1, -1), source)
+    errors = (events - mean) / log_scale.exp()
+    assert_close(errors.mean(0), torch.zeros(3, dtype=DOUBLE), rtol=0, atol=5 / DRAWS**0.5)
+    assert_close(errors.std(0), torch.ones(3, dtype=DOUBLE), rtol=0, atol=5 / (2 * DRAWS) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    "law, said, levels",
+    [
+        (Bernoulli(), [0.7], 2),
+        (Bernoulli(), [-3.0], 2),
+        (DiscretisedLogistic(0.02), [0.3], 256),
+        (DiscretisedLogistic(0.5), [-0.8], 256),
+        (DiscretisedLogistic(1.0, "each"), [1.4, -3.0], 256),
+    ],
+    ids=str,
+)
+def test_each_level_is_drawn_as_often_as_its_likelihood_says(law, said, levels):
+    values = torch.linspace(-1, 1, levels, dtype=DOUBLE)[:, None]
+    told = torch.tensor(said, dtype=DOUBLE)[None, :, None]
+    expected = law.log_prob(values, told.expand(levels, -1, -1)).exp()
+    assert expected.sum().item() == pytest.approx(1, abs=1e-6)
+    source = torch.Generator().manual_seed(0)
+    events = law.sample(told.expand(DRAWS, -1, -1), source)
+    level = ((events.flatten() + 1) / 2 * (levels - 1)).round().long()
+    assert_close(events, values[level], rtol=0, atol=1e-6)
+    seen = level.bincount(minlength=levels) / DRAWS
+    assert ((seen - expected).abs() <= 5 * (expected / DRAWS).sqrt() + 1 / DRAWS).all()
+
+
 def test_the_divergence_is_torchs():
     mean, log_variance = normal(5, 3), normal(5, 3)
     posterior = distributions.Normal(mean, (log_variance / 2).exp())

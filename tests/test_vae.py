@@ -396,6 +396,20 @@ def test_every_law_is_learned_and_sampled(law, outputs):
     assert_close(samples, again, rtol=0, atol=0)
 
 
+def test_samples_have_the_laws_noise_where_it_is_wanted():
+    """The same latents, and besides normal numbers of the law's scale; black and white images."""
+    model = points(likelihood=Gaussian(0.5), noise_in_samples=True)
+    noisy = model.sample(20_000, torch.Generator().manual_seed(0))
+    model.generator.noise_in_samples = False
+    expected = model.sample(20_000, torch.Generator().manual_seed(0))
+    noise = (noisy - expected) / 0.5
+    assert noise.std().item() == pytest.approx(1, abs=0.02)
+    assert noise.mean().item() == pytest.approx(0, abs=0.02)
+    assert torch.corrcoef(torch.cat((noise, expected), 1).T)[:2, 2:].abs().max() < 0.03
+    image = pixels(noise_in_samples=True).sample(3, torch.Generator().manual_seed(0))
+    assert set(image.unique().tolist()) == {-1.0, 1.0}
+
+
 def test_a_test_is_tighter_than_a_validation():
     torch.manual_seed(0)
     networks = MLPEncoder((1, 8, 8), 4, (32,)), MLPDecoder((1, 8, 8), 4, (32,))

@@ -85,7 +85,7 @@ class LatentGame(Game):
         training = network.training
         network.eval()
         latents = self.prior(n, generator)
-        events = [network(part) for part in latents.split(_SAMPLE_CHUNK)]
+        events = [network.sample(part, generator) for part in latents.split(_SAMPLE_CHUNK)]
         network.train(training)
         return torch.cat(events)
 

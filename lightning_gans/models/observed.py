@@ -1,5 +1,6 @@
 """A decoder and the law of what it says; latents drawn from posteriors."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,12 +16,13 @@ class Observed(Generator):
     Args:
         decoder: Says what the law needs to know of each value.
         law: Of events.
+        noise_in_samples: Whether samples are drawn from the law, or are its means.
 
     Raises:
         InputError: The decoder gives more or fewer outputs than the law takes.
     """
 
-    def __init__(self, decoder: Decoder, law: Observation) -> None:
+    def __init__(self, decoder: Decoder, law: Observation, noise_in_samples: bool = False) -> None:
         super().__init__(decoder.latent_dim)
         if decoder.outputs != law.outputs:
             raise InputError(
@@ -28,11 +30,20 @@ class Observed(Generator):
                 f"{type(law).__name__} takes {law.outputs} for each value"
             )
         self.decoder, self.law, self.event_shape = decoder, law, decoder.event_shape
+        self.noise_in_samples = noise_in_samples
 
     def forward(self, latents: Latents) -> Events:
         """Expected events (batch, *event_shape); images in [-1, 1]."""
-        mean = self.law.mean(self.decoder(latents))
-        return mean.clamp(-1, 1) if len(self.event_shape) == 3 else mean
+        return self._within(self.law.mean(self.decoder(latents)))
+
+    def sample(self, latents: Latents, source: torch.Generator | None) -> Events:
+        """Events drawn from p(x | z), or expected ones, as ``noise_in_samples`` says."""
+        if not self.noise_in_samples:
+            return self(latents)
+        return self._within(self.law.sample(self.decoder(latents), source))
+
+    def _within(self, events: Events) -> Events:
+        return events.clamp(-1, 1) if len(self.event_shape) == 3 else events
 
     def log_prob(self, events: Events, latents: Latents) -> Float[Tensor, " batch"]:
         """Log p(x | z) (batch,) of events at their latents, in 32 bits at least."""

@@ -58,7 +58,7 @@ class TwoStageVAE(VAE):
                     "as the first stage has latents"
                 )
         self.second_encoder = second_encoder
-        self.second_generator = Observed(second_decoder, Gaussian(1.0, "shared"))
+        self.second_generator = Observed(second_decoder, Gaussian(1.0, "shared"), True)
         self._optimizers |= {
             "second_encoder": second_encoder_optimizer,
             "second_decoder": second_decoder_optimizer,
@@ -103,5 +103,4 @@ class TwoStageVAE(VAE):
         latents = super().prior(n, generator)
         if self.second_moves == 0:
             return latents
-        noise = torch.randn(latents.shape, generator=generator).to(latents)
-        return self.second_generator(latents) + noise * self.second_generator.law.log_scale.exp()
+        return self.second_generator.sample(latents, generator)

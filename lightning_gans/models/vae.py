@@ -35,7 +35,7 @@ class VAE(Likelihood, LatentGame):
 
     Both players minimise -E_q log p(x | z) + beta KL(q(z | x) || N(0, I)), with one sample of q for
     each event; by default both move at once. With beta above 1 it is the beta-VAE (Higgins et al.,
-    2017). Samples are expected events.
+    2017).
 
     Args:
         encoder: From events to posteriors q(z | x).
@@ -61,6 +61,7 @@ class VAE(Likelihood, LatentGame):
         max_skipped: Moves of a player on end that may be skipped because its loss or gradient is
             not finite, before the run stops.
         test_samples: Samples of q for each event of the importance-weighted bound in a test.
+        noise_in_samples: Whether samples are drawn from p(x | z), or are expected events.
         compile: Compile both networks; pays on a GPU.
 
     Raises:
@@ -90,12 +91,12 @@ class VAE(Likelihood, LatentGame):
         accumulate: int = 1,
         max_skipped: int = 20,
         test_samples: int = 200,
+        noise_in_samples: bool = False,
         compile: bool = False,
     ) -> None:
-        clipping = Clipping(clip_norm, clip_value)
         schedule = schedule.between("encoder", "decoder")
-        rules = Rules(schedule, update, accumulate, clipping, max_skipped)
-        super().__init__(rules, Observed(decoder, likelihood), ema_half_life)
+        rules = Rules(schedule, update, accumulate, Clipping(clip_norm, clip_value), max_skipped)
+        super().__init__(rules, Observed(decoder, likelihood, noise_in_samples), ema_half_life)
         for name in ("event_shape", "latent_dim"):
             e, d = getattr(encoder, name), getattr(decoder, name)
             if e != d:
@@ -179,8 +180,7 @@ class VAE(Likelihood, LatentGame):
 
     def told(self) -> dict[str, float]:
         """The negative evidence lower bound and its divergence, of the batches with finite ones."""
-        told = [part for part in self._told if part.isfinite().all()]
-        self._told = []
+        told, self._told = [part for part in self._told if part.isfinite().all()], []
         if not told:
             return {}
         missed, kl = torch.stack(told).mean(0).tolist()

@@ -57,6 +57,10 @@ class Observation(nn.Module, ABC):
     def mean(self, said: Said) -> Events:
         """The expected event."""
 
+    @abstractmethod
+    def sample(self, said: Said, source: torch.Generator | None) -> Events:
+        """Events drawn from the law, with ``source`` on the CPU; None draws from the global one."""
+
 
 class Bernoulli(Observation):
     """Each value is -1 or 1 (Kingma and Welling, 2014); the decoder says the logit of 1.
@@ -112,6 +116,12 @@ class Bernoulli(Observation):
         """2 p - 1, which is tanh(logit / 2)."""
         return (said[:, 0] / 2).tanh()
 
+    def sample(self, said: Said, source: torch.Generator | None) -> Events:
+        """Each value 1 with its probability, else -1."""
+        likely = said[:, 0].sigmoid()
+        drawn = torch.rand(likely.shape, generator=source).to(likely) < likely
+        return drawn.to(likely) * 2 - 1
+
 
 class _Scaled(Observation):
     """A law with a mean and a scale.
@@ -165,6 +175,11 @@ class Gaussian(_Scaled):
         """Log-density (batch,) of ``events``."""
         return gaussian(events, *self.located(said))
 
+    def sample(self, said: Said, source: torch.Generator | None) -> Events:
+        """The mean, with normal noise."""
+        mean, log_scale = self.located(said)
+        return mean + torch.randn(mean.shape, generator=source).to(mean) * log_scale.exp()
+
 
 class DiscretisedLogistic(_Scaled):
     """Each value is one of 256 levels, by a logistic law's mass there (Kingma et al., 2016).
@@ -198,3 +213,11 @@ class DiscretisedLogistic(_Scaled):
     def log_prob(self, events: Events, said: Said) -> Float[Tensor, " batch"]:
         """Log-probability (batch,) of ``events``."""
         return discretised_logistic(events, *self.located(said), self.levels)
+
+    def sample(self, said: Said, source: torch.Generator | None) -> Events:
+        """The level that is nearest to a draw of the logistic law; the end levels take the rest."""
+        mean, log_scale = self.located(said)
+        logits = torch.rand(mean.shape, generator=source, dtype=torch.float64).logit(1e-15)
+        drawn = mean + logits.to(mean) * log_scale.exp()
+        step = 2 / (self.levels - 1)
+        return ((drawn.clamp(-1, 1) + 1) / step).round() * step - 1
