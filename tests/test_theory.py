@@ -150,6 +150,10 @@ SLOPES = [
     (objectives.relativistic_paired, lambda r, f: -(r - f).sigmoid()),
     (objectives.hybrid, lambda r, f: -2 * f.sigmoid() * (-f).sigmoid() ** 2),
     (Smoothed(), lambda r, f: -(-f).sigmoid()),
+    (
+        objectives.relativistic_average,
+        lambda r, f: -(r.mean() - f).sigmoid() - (r - f.mean()).sigmoid().mean(),
+    ),
 ]
 
 
