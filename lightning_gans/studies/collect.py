@@ -11,11 +11,11 @@ from typing import Any
 from lightning_gans.errors import InputError
 from lightning_gans.runs.reading import read_records, read_seconds
 
-__all__ = ["FAILED", "Number", "Run", "from_csv", "numbers_of", "to_csv"]
+__all__ = ["FAILED", "Number", "Run", "from_csv", "numbers_of", "to_csv", "without_number"]
 
 _EVALUATIONS = ("modes", "quality", "reconstructions")
 FAILED = "failed"
-"""The metric of the one row, without a value, that a failed run has."""
+"""The metric of the one row, without a value, of a run that failed or measured nothing."""
 _REAL = ("value", "low", "high", "ideal")
 
 
@@ -75,15 +75,24 @@ class Number:
     run: str
 
 
+def without_number(run: Run, why: str) -> Number:
+    """The row of a run that counts among its model's, but in no mean."""
+    none = dict.fromkeys(("value", "low", "high", "ideal", "n"))
+    told = {"metric": FAILED, "protocol": " ".join(why.split()), "samples": 0}
+    return Number(**_who(run), **told, **none)
+
+
+def _who(run: Run) -> dict[str, Any]:
+    seconds = max(read_seconds(Path(run.path)).values(), default=0.0)
+    who = {"data": run.data, "model": run.model, "seed": run.seed, "run": run.path}
+    return who | {"seconds": seconds}
+
+
 def numbers_of(run: Run) -> list[Number]:
     """All numbers of a run's last evaluations; of a failed run one row that says so."""
-    who = {"data": run.data, "model": run.model, "seed": run.seed, "run": run.path}
-    seconds = max(read_seconds(Path(run.path)).values(), default=0.0)
     if run.state != "complete":
-        none = dict.fromkeys(("value", "low", "high", "ideal", "n"))
-        why = " ".join(run.message.split())
-        return [Number(**who, metric=FAILED, protocol=why, **none, samples=0, seconds=seconds)]
-    found = []
+        return [without_number(run, run.message)]
+    found, who = [], _who(run)
     for kind in _EVALUATIONS:
         for record in read_records(Path(run.path), f"{kind}.jsonl")[-1:]:
             for name, measured in record.get("metrics", {}).items():
@@ -97,7 +106,6 @@ def numbers_of(run: Run) -> list[Number]:
                         **{key: _finite(measured.get(key)) for key in _REAL},
                         n=measured.get("n"),
                         samples=record["samples_seen"],
-                        seconds=seconds,
                     )
                 )
     return found
@@ -110,20 +118,27 @@ def _finite(value: Any) -> float | None:
 def _protocol(record: dict[str, Any], name: str, measured: dict[str, Any]) -> str:
     """What a number holds for, in words: data, classifier or extractor, how many samples."""
     extractor, _, _ = name.rpartition("/")
-    told = record.get("protocols", {}).get(extractor)
+    protocols = record.get("protocols", {})
+    told = protocols.get(extractor)
     if told is None:
         oracle = record.get("oracle")
         by = f"told by {oracle['digest'][:8]}" if isinstance(oracle, dict) else ""
-        parts = (record.get("protocol"), by, f"n={measured.get('n')}")
+        # What a discriminator tells needs no extractor, but all that there are saw the same data.
+        of = next((_data(own, name) for name, own in protocols.items()), "")
+        parts = (record.get("protocol"), by, of, f"n={measured.get('n')}")
         return ", ".join(part for part in parts if part)
     both = ", both orientations" if told.get("orientations", 1) > 1 else ""
-    # Points that are drawn are others for each seed, of one law, which the data's settings tell.
-    drawn = extractor.startswith("points")
-    of = told.get("data", "") if drawn else f"{told.get('data')} {told.get('data_digest', '')[:8]}"
     return (
-        f"{extractor} {told['digest'][:8]}, resize {told['resize']}, {of}, "
-        f"train {told['n_real']}{both}, n={told['n']}"
+        f"{extractor} {told['digest'][:8]}, resize {told['resize']}, "
+        f"{_data(told, extractor)}{both}, n={told['n']}"
     )
+
+
+def _data(told: dict[str, Any], extractor: str) -> str:
+    """The real events, by a digest where all runs must have had the same."""
+    # Points that are drawn are others for each seed, of one law, which the data's settings tell.
+    digest = "" if extractor.startswith("points") else f" {told.get('data_digest', '')[:8]}"
+    return f"{told.get('data')}{digest}, train {told['n_real']}"
 
 
 def _text(value: Any) -> str:

@@ -1,7 +1,6 @@
 """The command ``lightning compare``."""
 
 import argparse
-import json
 import shlex
 import time
 from dataclasses import replace
@@ -79,7 +78,7 @@ def _finished(options: argparse.Namespace, command: str) -> None:
     runs, said = finished_runs(options.what, time.time())
     print("\n".join(said), end="\n" if said else "")
     title = f"{len({r.model for r in runs})} models, {len(runs)} runs"
-    _tell(write_report(folder, title, [f"command: {command}"], runs, options.metrics))
+    _tell(write_report(folder, title, [f"command: {command}", *said], runs, options.metrics))
 
 
 def _study(options: argparse.Namespace, command: str) -> None:
@@ -106,7 +105,7 @@ def _study(options: argparse.Namespace, command: str) -> None:
         raise InputError(f"no run is complete; {folder}/*/log.txt say why")
     more = {name: given for name, given in study.models.items() if given.get("times", 1) > 1}
     head = [
-        f"study: {study.file}",
+        f"study: {study.file}, settings {study.digest}",
         f"budget: {study.budget}, {study.seeds} seeds",
         *(f"{m}: {given['times']} times the budget" for m, given in more.items()),
         f"command: {command}",
@@ -128,12 +127,10 @@ def _work(study: Study, folder: Path, jobs: int, options: argparse.Namespace) ->
     sweep = sweep_of(study, runs)
     by_folder = {cell.experiment: cell for cell in runs}
     plan = StudyPlan(sweep, folder, 1, "last", [], study, by_folder)
-    kept = ("budget", "common", "data", "models", "skip")
-    definition = {key: getattr(study, key) for key in kept}
     # Trials are known by their number, and mappings in another order are equal.
-    definition["runs"] = [cell.experiment for cell in runs if cell.seed == 0]
+    definition = study.definition | {"runs": [c.experiment for c in runs if c.seed == 0]}
     order = Order(
-        definition=json.loads(json.dumps(definition, default=str)),
+        definition=definition,
         total=len(runs),
         seed=0,
         resume=options.resume,

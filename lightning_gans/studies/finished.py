@@ -38,7 +38,9 @@ _MOST_TOLD = 3
 
 
 def finished_runs(paths: Sequence[str], now: float) -> tuple[list[Run], list[str]]:
-    """The finished runs in these folders, and what is to be said of the others.
+    """The runs in these folders that have ended, and what is to be said of the others.
+
+    Those that failed are among them: without, the lucky ones of a model would stand for it.
 
     Runs whose settings differ in nothing but seeds are one model's on one data set. A model is
     called by its experiment, data by their class; where that is not enough, by settings, too.
@@ -50,7 +52,7 @@ def finished_runs(paths: Sequence[str], now: float) -> tuple[list[Run], list[str
     Raises:
         InputError: One holds no runs, or none is finished.
     """
-    found, said = {}, []
+    found, statuses, said = {}, {}, []
     for path in paths:
         folder = Path(path)
         runs = [folder] if signature(folder) else list(find_runs(folder))
@@ -63,20 +65,23 @@ def finished_runs(paths: Sequence[str], now: float) -> tuple[list[Run], list[str
                 continue
             sittings = read_sittings(run)
             status = status_of(signature(run), sittings, now, longest_gap(read_seconds(run)))
-            if status.name == "finished":
-                found[run] = read_settings(run)
+            if status.name in ("finished", "failed"):
+                found[run], statuses[run] = read_settings(run), status
             else:
                 said.append(f"{run} is left out: {status.name} ({status.why})")
-    if not found:
+    if not any(status.name == "finished" for status in statuses.values()):
+        said += [f"{run} has failed ({status.why})" for run, status in statuses.items()]
         raise InputError("none of these runs has finished:\n" + "\n".join(said))
     data = _names({run: (_data_of(own), _class(own)) for run, own in found.items()})
     models = _names({run: (_model_of(own), _experiment(run)) for run, own in found.items()})
     latest: dict[tuple[str, str, str], Run] = {}
-    for run in sorted(found, key=lambda run: signature(run).get("metrics.csv", (0, 0))):
+    whole = {run: statuses[run].name == "finished" for run in found}
+    for run in sorted(found, key=lambda r: (whole[r], signature(r).get("metrics.csv", (0, 0)))):
         key = data[run], models[run], _seeds(run, found[run])
         if key in latest:
             said.append(f"{latest[key].path} is left out: {run} has the same settings and seeds")
-        latest[key] = Run(*key, str(run))
+        ended = () if whole[run] else ("failed", statuses[run].why)
+        latest[key] = Run(*key, str(run), *ended)
     return list(latest.values()), said
 
 

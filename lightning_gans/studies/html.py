@@ -17,7 +17,7 @@ from PIL import Image
 from lightning_gans.runs.reading import read_sittings
 from lightning_gans.runs.settings import read_config
 from lightning_gans.studies.collect import Number, Run
-from lightning_gans.studies.markdown import RULES, arrow, entry_text, statements
+from lightning_gans.studies.markdown import RULES, arrow, cost_rows, entry_text, statements
 from lightning_gans.studies.tables import Column, Table
 
 __all__ = ["report"]
@@ -74,6 +74,7 @@ def report(
         parts.append(f"<h2>Failed runs</h2><ul>{told}</ul>")
     for table in tables:
         parts.append(f"<h2>{say(table.data)}</h2>{_table(table)}{_statements(table)}")
+    parts.append(f"<h2>Cost of a run</h2>{_plain(cost_rows(tables))}")
     for name, path in figures.items():
         parts.append(f"<h2>{say(name)}</h2><img alt='{say(name)}' src='{_data(path)}'>")
     parts.append("<h2>Runs</h2>")
@@ -109,6 +110,13 @@ def _table(table: Table) -> str:
             cells.append(f"<td>{link}{text}</a>")
         rows.append(f"<tr><td>{html.escape(model)}{''.join(cells)}")
     return f"<div class=wide><table><tr><th>model{heads}{''.join(rows)}</table></div>"
+
+
+def _plain(rows: Sequence[Sequence[str]]) -> str:
+    """A table of these rows, the first of which is its head."""
+    first, *others = ([html.escape(cell) for cell in row] for row in rows)
+    body = "".join(f"<tr><td>{'<td>'.join(row)}" for row in others)
+    return f"<div class=wide><table><tr><th>{'<th>'.join(first)}{body}</table></div>"
 
 
 def _head(column: Column) -> str:

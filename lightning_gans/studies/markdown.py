@@ -10,6 +10,7 @@ from lightning_gans.studies.tables import LEVEL, Column, Entry, Table
 __all__ = [
     "RULES",
     "arrow",
+    "cost_rows",
     "costs",
     "entry_text",
     "legend",
@@ -117,22 +118,24 @@ def _behind(model: str, column: Column) -> str:
     return f"{model} {_short(mean.value)} ({_short(mean.low)} to {_short(mean.high)}, {p})"
 
 
+def cost_rows(found: Sequence[Table]) -> list[list[str]]:
+    """Seconds of training, and samples seen, of a run of each model, below a row of heads."""
+    rows = [["model", *(f"{t.data}, {what}" for t in found for what in ("s", "samples"))]]
+    for model in dict.fromkeys(model for table in found for model in table.models):
+        row = [model]
+        for t in found:
+            known = model in t.seconds
+            row.append(mean_text(t.seconds[model]) if known else "–")
+            row.append(f"{t.samples[model].value:,.0f}" if known else "–")
+        rows.append(row)
+    return rows
+
+
 def costs(found: Sequence[Table]) -> str:
-    """Seconds of training, and samples seen, of a run."""
-    models = list(dict.fromkeys(model for table in found for model in table.models))
-    lines = [
-        "| model | " + " | ".join(f"{t.data}, s | {t.data}, samples" for t in found) + " |",
-        "|---" * (2 * len(found) + 1) + "|",
-    ]
-    for model in models:
-        cells = [
-            f"{mean_text(t.seconds[model])} | {t.samples[model].value:,.0f}"
-            if model in t.seconds
-            else "– | –"
-            for t in found
-        ]
-        lines.append(f"| {model} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    """The same in Markdown."""
+    head, *rows = (f"| {' | '.join(row)} |" for row in cost_rows(found))
+    width = 2 * len(found) + 1
+    return "\n".join([head, "|---" * width + "|", *rows])
 
 
 RULES = (
@@ -140,6 +143,7 @@ RULES = (
     "Bold: the best of the column, and what is not shown to be worse than it. Shown is a "
     "difference to the best where Student's paired test over seeds, corrected by Holm for all "
     f"pairs of the column, has p below {LEVEL:g} and the intervals of the two have nothing in "
-    "common; the intervals themselves are not corrected. A model with runs that failed is not "
-    "ranked: those that are left may be the lucky ones."
+    "common; the intervals themselves are not corrected. Where a number should come near to "
+    "another (→: that of a perfect sampler if it is known), its distance to it is ranked and told. "
+    "A model with runs that failed is not ranked: those that are left may be the lucky ones."
 )

@@ -9,7 +9,15 @@ from lightning_gans.errors import InputError
 from lightning_gans.runs import goal
 from lightning_gans.runs.files import write_whole
 from lightning_gans.runs.reading import read_sittings
-from lightning_gans.studies.collect import FAILED, Number, Run, from_csv, numbers_of, to_csv
+from lightning_gans.studies.collect import (
+    FAILED,
+    Number,
+    Run,
+    from_csv,
+    numbers_of,
+    to_csv,
+    without_number,
+)
 from lightning_gans.studies.markdown import RULES, costs, legend, statements, table_text
 from lightning_gans.studies.tables import Table, tables
 
@@ -100,17 +108,21 @@ def write_report(
         raise InputError(
             f"no run has measured {wanted}; measured were {', '.join(known) or 'none'}"
         )
-    head = [*head, *provenance(runs), *_failures(runs)]
+    head = [*head, *provenance(runs)]
     head += [f"no run has measured {name}" for name in missing]
     metrics = [name for name in metrics if name in known]
-    head.append(f"{_METRICS}{', '.join(metrics)}")
     compared = [number for number in numbers if number.metric in (*metrics, FAILED)]
+    counted = {number.run for number in compared}
+    compared += [without_number(r, "nothing was measured") for r in runs if r.path not in counted]
+    head += [
+        f"failed: {n.model} on {n.data}, seed {n.seed}: {n.protocol}"
+        for n in compared
+        if n.metric == FAILED
+    ]
+    head.append(f"{_METRICS}{', '.join(metrics)}")
     found = tables(compared, metrics)
     if any(len({round(mean.value) for mean in table.samples.values()}) > 1 for table in found):
-        head.append(
-            "not all runs saw as many training samples (expectation-maximisation ends where its "
-            "likelihood has settled): see the cost of a run"
-        )
+        head.append("not all runs saw as many training samples: see the cost of a run")
     models = list(dict.fromkeys(run.model for run in runs))
     pictures: dict[str, dict[str, Image]] = {}
     for run in runs:
@@ -138,12 +150,3 @@ def write_report(
         ) from error
     names = ("comparison.md", "numbers.csv", "numbers.png", "samples.png", "report.html")
     return [folder / name for name in names if (folder / name).is_file()]
-
-
-def _failures(runs: Sequence[Run]) -> list[str]:
-    """A line for every run that failed: it is in no mean."""
-    return [
-        f"failed: {run.model} on {run.data}, seed {run.seed}: {run.message}"
-        for run in runs
-        if run.state == "failed"
-    ]

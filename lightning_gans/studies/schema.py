@@ -1,5 +1,7 @@
 """Study files: which models are compared on which data, by which numbers, at which cost."""
 
+import hashlib
+import json
 import math
 import re
 from collections.abc import Collection
@@ -73,6 +75,18 @@ class Study:
     models: dict[str, dict[str, Any]]
     metrics: list[str]
     skip: list[tuple[str, str]]
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """All that decides what a run of it is."""
+        kept = ("budget", "common", "data", "models", "skip")
+        content = {key: getattr(self, key) for key in kept}
+        return json.loads(json.dumps(content, default=str))
+
+    @property
+    def digest(self) -> str:
+        """Of its definition, eight hexadecimal digits."""
+        return hashlib.sha256(json.dumps(self.definition).encode()).hexdigest()[:8]
 
 
 def read_study(name: str) -> Study:

@@ -9,8 +9,8 @@ from scipy.special import stdtr, stdtrit
 
 __all__ = ["Difference", "Mean", "holm", "mean_interval", "paired"]
 
-_OF_ROUNDING = 1 / math.sqrt(12)
-"""Standard deviation of what rounding to a whole number leaves out."""
+_OF_ROUNDING = 1 / math.sqrt(6)
+"""Standard deviation of what rounding to a whole number does to a difference of two."""
 _NOISE = 1e-9
 """Of floats that should be equal, relative to their size."""
 
@@ -51,29 +51,37 @@ class Difference:
     p: float
 
 
-def mean_interval(values: Sequence[float]) -> Mean:
-    """The mean, with Student's 95 % interval (Student, 1908), of one value or more."""
+def mean_interval(values: Sequence[float], least_spread: float = 0.0) -> Mean:
+    """The mean, with Student's 95 % interval (Student, 1908), of one value or more.
+
+    Args:
+        values: They.
+        least_spread: Their standard deviation is taken to be this at least.
+    """
     n, mean = len(values), statistics.fmean(values)
     if n == 1:
         return Mean(mean, None, None, 1)
-    half = float(stdtrit(n - 1, 0.975)) * statistics.stdev(values) / math.sqrt(n)
+    spread = max(statistics.stdev(values), least_spread)
+    half = float(stdtrit(n - 1, 0.975)) * spread / math.sqrt(n)
     return Mean(mean, mean - half, mean + half, n)
 
 
-def paired(first: Sequence[float], second: Sequence[float]) -> Difference:
+def paired(first: Sequence[float], second: Sequence[float], step: float = 0.0) -> Difference:
     """Student's paired test (Student, 1908) of ``first`` - ``second``.
 
-    Counts say no more than to the nearest whole, so their differences are taken to spread by no
-    less than rounding does (Sheppard, 1898). Where all other differences are one number, there is
-    no scale to go by: then the sign test (Arbuthnot, 1710) says 2^(1 - n).
+    Args:
+        first: Of each seed.
+        second: Of the same seeds.
+        step: Between values that there can be, 1 of a count: differences are taken to spread by no
+            less than rounding to it makes them (Sheppard, 1898). Where they are one number all the
+            same, there is no scale to go by: then the sign test (Arbuthnot, 1710) says 2^(1 - n).
     """
     differences = [a - b for a, b in zip(first, second, strict=True)]
-    mean, n = mean_interval(differences), len(differences)
+    n, least = len(differences), step * _OF_ROUNDING
     if n == 1 or not any(differences):
-        return Difference(mean, 1.0)
-    spread = statistics.stdev(differences)
-    if all(value.is_integer() for value in (*first, *second)):
-        spread = max(spread, _OF_ROUNDING)
+        return Difference(mean_interval(differences), 1.0)
+    mean = mean_interval(differences, least)
+    spread = max(statistics.stdev(differences), least)
     if spread <= _NOISE * abs(mean.value):
         return Difference(mean, 2.0 ** (1 - n))
     t = abs(mean.value) / (spread / math.sqrt(n))

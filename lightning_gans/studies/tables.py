@@ -11,6 +11,9 @@ __all__ = ["LEVEL", "Column", "Entry", "Table", "tables"]
 
 LEVEL = 0.05
 """Of all tests of a column together."""
+_COUNTS = ("captured",)
+_SHARES = ("high_quality", "precision", "recall", "coverage", "authentic")
+"""Of so many samples, each of which counts or does not."""
 
 
 @dataclass(frozen=True)
@@ -126,18 +129,28 @@ def _column(numbers: list[Number], runs: dict[str, int]) -> Column:
     entries = {
         m: Entry(mean_interval(list(own.values())), own, runs[m]) for m, own in values.items()
     }
-    if bad := badness(numbers[0].metric):
-        whole = {m: e for m, e in entries.items() if e.mean.n == e.runs}
-        entries |= _ranked(bad, whole)
     ideal = sum(ideals) / len(ideals) if ideals else None
+    if bad := badness(numbers[0].metric, ideal):
+        whole = {m: e for m, e in entries.items() if e.mean.n == e.runs}
+        entries |= _ranked(bad, _step(numbers[0]), whole)
     return Column(numbers[0].metric, numbers[0].protocol, ideal, entries)
 
 
-def _ranked(bad: Callable[[float], float], entries: dict[str, Entry]) -> dict[str, Entry]:
+def _step(number: Number) -> float:
+    """Between two values that a number like this can have."""
+    if number.metric.startswith(_COUNTS):
+        return 1.0
+    return 1 / number.n if number.n and number.metric.startswith(_SHARES) else 0.0
+
+
+def _ranked(
+    bad: Callable[[float], float], step: float, entries: dict[str, Entry]
+) -> dict[str, Entry]:
     """``entries`` with their ranks and how far each is behind the best.
 
     Args:
         bad: What is least where a number is best.
+        step: Between values that there can be.
         entries: By model.
     """
     worth = {
@@ -151,7 +164,9 @@ def _ranked(bad: Callable[[float], float], entries: dict[str, Entry]) -> dict[st
         for second in order[i + 1 :]:
             if both := sorted(worth[first].keys() & worth[second].keys()):
                 found[first, second] = paired(
-                    [worth[second][seed] for seed in both], [worth[first][seed] for seed in both]
+                    [worth[second][seed] for seed in both],
+                    [worth[first][seed] for seed in both],
+                    step,
                 )
     adjusted = dict(zip(found, holm([each.p for each in found.values()]), strict=True))
     ranked = {}

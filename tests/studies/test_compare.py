@@ -192,6 +192,43 @@ def test_finished_runs_are_told_apart_by_their_settings(lightning):
     assert one.code == 0 and Path("all/comparison.md").is_file()
 
 
+def test_the_runs_that_are_left_are_not_ranked(lightning):
+    """Of slow, one failed; of odd, one was never looked at; of fast all are there."""
+    for name, rate in (("slow", 1e-4), ("fast", 1e-2), ("odd", 1e-3)):
+        for seed in range(3):
+            failed = (name, seed) == ("slow", 2)
+            outcome = "failed" if failed else "finished"
+            run = make_run(Path(f"runs/{name}/version_{seed}"), seed=seed, lr=rate, outcome=outcome)
+            if failed:
+                make_run(Path(f"runs/{name}/version_9"), seed=seed, lr=rate, outcome="failed")
+    (run / "modes.jsonl").unlink()
+    answer = lightning("compare", "runs")
+    assert answer.code == 0, answer.err
+    for said in (
+        "| slow | 0.9 (2 of 3 runs) |",
+        "| odd | 0.9 (2 of 3 runs) |",
+        "| fast | **0.9** |",
+    ):
+        assert said in answer.out
+    page = Path("comparison/comparison.md").read_text()
+    assert "* failed: slow on Ring, seed 2: " in page
+    assert "* failed: odd on Ring, seed 2: nothing was measured" in page
+    assert "version_2 is left out: " in page  # of the two that failed
+
+
+def test_whose_images_a_discriminator_tells_is_in_the_protocol(tmp_path):
+    found = []
+    for name, digest in (("a", "a" * 64), ("b", "b" * 64)):
+        run = make_run(tmp_path / name / "version_0")
+        told = {"digest": "c" * 64, "resize": "bytes", "data": "Folder", "data_digest": digest}
+        row = {"samples_seen": 9, "protocols": {"x32": told | {"n_real": 100, "n": 50}}}
+        measured = {"value": 0.6, "low": 0.5, "high": 0.7, "ideal": 0.5, "n": 150}
+        Records(run / "quality.jsonl").append(row | {"metrics": {"membership_auc": measured}})
+        numbers = numbers_of(Run("d", "m", "0", str(run)))
+        found += [n.protocol for n in numbers if n.metric == "membership_auc"]
+    assert found == ["Folder aaaaaaaa, train 100, n=150", "Folder bbbbbbbb, train 100, n=150"]
+
+
 def test_data_of_one_set_are_drawn_anew_only_where_the_law_is_known(tmp_path):
     """Another split is another classifier, so numbers of two seeds could not be compared."""
     study = {**STUDY, "data": {**STUDY["data"], "Same": {**STUDY["data"]["Ring"], "redraw": False}}}
@@ -271,7 +308,7 @@ def test_another_protocol_has_a_column_of_its_own(lightning):
     [
         (["nowhere"], "nowhere is no folder; lightning compare takes run folders, or a study file"),
         (["empty"], "empty holds no runs"),
-        (["runs/b"], "none of these runs has finished:\nruns/b/version_0 is left out: failed"),
+        (["runs/b"], "none of these runs has finished:\nruns/b/version_0 has failed ("),
         (
             ["runs/a", "--metrics", "fid"],
             "no run has measured fid; measured were high_quality_chi2",

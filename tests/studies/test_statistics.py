@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 import scipy.stats
@@ -44,11 +45,28 @@ def test_differences_without_spread(first, second, p):
 
 def test_counts_spread_by_no_less_than_rounding():
     """Otherwise 25 modes against 8 in every seed would be no difference, and against 8 or 9 one."""
-    t = 17 / math.sqrt(1 / 12 / 5)
-    expected = 2 * scipy.stats.t.sf(t, 4)
-    assert paired([25.0] * 5, [8.0] * 5).p == pytest.approx(expected, rel=1e-9)
-    other = paired([25.0] * 5, [8.0, 8.0, 8.0, 8.0, 9.0])
-    assert other.p < 1e-4
+    error = math.sqrt(2 / 12 / 5)  # of two rounded numbers' difference, in the mean over five
+    found = paired([25.0] * 5, [8.0] * 5, 1.0)
+    assert found.p == pytest.approx(2 * scipy.stats.t.sf(17 / error, 4), rel=1e-9)
+    ends = scipy.stats.t.interval(0.95, 4, 17, error)
+    assert (found.mean.low, found.mean.high) == pytest.approx(ends, rel=1e-9)
+    assert paired([25.0] * 5, [8.0, 8.0, 8.0, 8.0, 9.0], 1.0).p < 1e-4
+
+
+@pytest.mark.parametrize(
+    "metric, values, shown",
+    [
+        ("captured_chi2", (25.0, 8.0), True),
+        ("captured_chi2", (8.0, 8.0), False),
+        ("high_quality_chi2", (1.0, 0.0), True),
+        ("high_quality_chi2", (1.0, 0.97), False),  # less than one of the ten samples
+        ("fd_x", (1.0, 2.0), False),
+    ],
+)
+def test_what_never_varies_is_known_to_its_step(metric, values, shown):
+    constant = {model: [value] * 5 for model, value in zip("ab", values, strict=True)}
+    (table,) = tables(numbers_with(metric, constant), [metric])
+    assert table.columns[0].entries["b"].worse == shown
 
 
 def test_holm_is_rs():
@@ -73,13 +91,16 @@ def numbers_with(metric, values, protocol="p"):
 
 def test_alike_models_are_called_worse_no_more_often_than_said():
     """Six models of one law, five seeds with a part in common: at most one column in twenty."""
-    source, wrong, columns = random.Random(0), 0, 400
+    source, wrong, significant, columns = random.Random(0), 0, 0, 400
     for _ in range(columns):
         seeds = [source.gauss(0, 1) for _ in range(5)]
         values = {f"m{i}": [seed + source.gauss(0, 1) for seed in seeds] for i in range(6)}
         (table,) = tables(numbers_with("fd_x", values), ["fd_x"])
-        wrong += any(entry.worse for entry in table.columns[0].entries.values())
-    assert wrong <= 0.05 * columns
+        entries = table.columns[0].entries.values()
+        wrong += any(entry.worse for entry in entries)
+        significant += any(entry.p is not None and entry.p < 0.05 for entry in entries)
+    assert wrong <= significant
+    assert 0.005 * columns <= significant <= 0.05 * columns  # a third of them without correction
 
 
 def test_a_planted_difference_is_found_with_its_size():
@@ -90,7 +111,7 @@ def test_a_planted_difference_is_found_with_its_size():
         "good": good,
         "alike": [value + source.gauss(0, 0.02) for value in good],
     }
-    (table,) = tables(numbers_with("coverage", values), ["coverage"])
+    (table,) = tables(numbers_with("vendi", values), ["vendi"])
     entries = table.columns[0].entries
     assert table.models[-1] == "worse" and entries["worse"].worse
     assert entries["worse"].rank == 3 and not entries["alike"].worse and not entries["good"].worse
@@ -106,6 +127,15 @@ def test_which_way_is_good_comes_from_the_metrics_name():
         assert table.models[0] == best
     (table,) = tables(numbers_with("whatever", values), ["whatever"])
     assert [entry.rank for entry in table.columns[0].entries.values()] == [None, None]
+
+
+def test_near_a_perfect_sampler_is_better_than_beyond_it():
+    """Noise is all authentic; a perfect sampler is so to 0.52, where that is measured."""
+    values = {"noise": [1.0, 0.99], "near": [0.53, 0.54], "copies": [0.1, 0.11]}
+    numbers = [replace(n, ideal=0.52) for n in numbers_with("authentic", values)]
+    (table,) = tables(numbers, ["authentic"])
+    assert table.models == ["near", "copies", "noise"]
+    assert table.columns[0].entries["copies"].behind.mean.value == pytest.approx(0.4)
 
 
 def test_numbers_of_other_protocols_are_in_other_columns():
