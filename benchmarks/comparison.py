@@ -22,7 +22,7 @@ from lightning_gans.studies.report import markdown_of
 from lightning_gans.studies.tables import tables
 
 DOCS = Path(__file__).parents[1] / "docs"
-WIDTH = 1600
+WIDTH = 1700
 """Of a figure, in pixels, at most."""
 
 COLUMNS = (

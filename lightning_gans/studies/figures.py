@@ -1,5 +1,6 @@
 """The figure sheets of a comparison: numbers of every seed, quality against cost, samples."""
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +23,10 @@ _MARKERS = "osD^vPX*"
 _MOST_PANELS = 5
 _WIDE_RANGE = 50.0
 _SEEN = re.compile(r"samples_(\d+)\.png$")
+_SHEET, _SQUARES = 13.0, 4
+"""Width of the sheet of samples, in inches, and how many square pictures stand in a line."""
+_HEADING, _NAME = 0.4, 0.3
+"""Inches above the pictures of a data set, and above each picture."""
 _HELD = {"svg.hashsalt": "lightning_gans"}
 
 
@@ -148,27 +153,36 @@ def picture_of(run: Path) -> Image.Image | None:
 def draw_samples(
     pictures: Mapping[str, Mapping[str, Image.Image]], models: Sequence[str], paths: Sequence[Path]
 ) -> None:
-    """Write the last pictures side by side: a row a data set, a column a model.
+    """Write the last pictures side by side, below the name of their data set.
 
     Args:
         pictures: By data set and model; of one data set all are drawn to one scale.
         models: All models, in their order.
         paths: Of the same sheet, as PNG, SVG or other.
     """
-    shown = [model for model in models if any(model in row for row in pictures.values())]
-    size = (2.6 * len(shown) + 0.4, 2.9 * len(pictures))
-    figure = Figure(figsize=size, layout="constrained")
-    for (data, row), places in zip(
-        pictures.items(), figure.subplots(len(pictures), len(shown), squeeze=False), strict=True
-    ):
-        for model, axes in zip(shown, places, strict=True):
-            axes.set(xticks=[], yticks=[])
-            for spine in axes.spines.values():
-                spine.set_visible(False)
-            if model in row:
-                axes.set_title(model, fontsize=9)
-                axes.imshow(row[model], interpolation="lanczos")
-        places[0].set_ylabel(data, fontsize=10, fontweight="bold")
+    blocks = []
+    for data, row in pictures.items():
+        wide = max(picture.width / picture.height for picture in row.values())
+        # Wide pictures have small print: fewer of them in a line.
+        across = max(2, round(_SQUARES / math.sqrt(wide)))
+        width = _SHEET / across
+        lines = -(-len(row) // across)
+        blocks.append((data, [m for m in models if m in row], across, width / wide + _NAME, lines))
+    height = sum(_HEADING + lines * tall for _, _, _, tall, lines in blocks)
+    figure = Figure(figsize=(_SHEET, height))
+    top = height
+    for data, shown, across, tall, lines in blocks:
+        top -= _HEADING
+        figure.text(0.01, (top + 0.05) / height, data, fontsize=13, fontweight="bold")
+        for i, model in enumerate(shown):
+            line, column = divmod(i, across)
+            below = top - (line + 1) * tall
+            place = (column + 0.02) / across, below / height, 0.96 / across, (tall - _NAME) / height
+            axes = figure.add_axes(place)
+            axes.set_axis_off()
+            axes.set_title(model, fontsize=10)
+            axes.imshow(pictures[data][model], interpolation="lanczos")
+        top -= lines * tall
     _save(figure, paths)
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from lightning_gans.runs import Records
 from lightning_gans.studies.collect import Run, from_csv, numbers_of
+from lightning_gans.studies.figures import draw_samples
 from lightning_gans.studies.markdown import RULES, mean_text
 from lightning_gans.studies.plan import StudyPlan, cells, sweep_of
 from lightning_gans.studies.report import markdown, markdown_of
@@ -343,3 +344,27 @@ def test_what_cannot_be_compared_is_said_in_a_line(args, message, lightning):
 )
 def test_a_mean_shows_two_digits_of_its_doubt(values, text):
     assert mean_text(Mean(*values, 5)) == text
+
+
+def test_pictures_of_one_data_set_are_drawn_to_one_scale_and_wide_ones_wider(tmp_path):
+    """Each picture has a colour of its own, whose pixels are counted."""
+    shapes = {"square": (200, 200), "wide": (800, 200)}
+    models = [f"m{i}" for i in range(5)]
+    colours = {
+        (data, model): (50 * i, 100 + 50 * j, 200)
+        for i, model in enumerate(models)
+        for j, data in enumerate(shapes)
+    }
+    pictures = {
+        data: {m: Image.new("RGB", size, colours[data, m]) for m in models if m != "m1"}
+        for data, size in shapes.items()
+    }
+    draw_samples(pictures, models, [tmp_path / "sheet.png"])
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        counts = {colour: n for n, colour in sheet.convert("RGB").getcolors(1 << 20)}
+        width = sheet.width
+    for data, across, shape in (("square", 4, 1.0), ("wide", 2, 4.0)):
+        expected = (0.96 * width / across) ** 2 / shape
+        for model in models:
+            found = counts.get(colours[data, model], 0)
+            assert found == pytest.approx(0 if model == "m1" else expected, rel=0.03)
