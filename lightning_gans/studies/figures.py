@@ -165,6 +165,7 @@ def draw_samples(
         wide = max(picture.width / picture.height for picture in row.values())
         # Wide pictures have small print: fewer of them in a line.
         across = max(2, round(_SQUARES / math.sqrt(wide)))
+        across += len(row) == across + 1  # rather than a line of one
         width = _SHEET / across
         lines = -(-len(row) // across)
         blocks.append((data, [m for m in models if m in row], across, width / wide + _NAME, lines))
