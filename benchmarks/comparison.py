@@ -40,7 +40,7 @@ ROWS = {
     "R3GAN": ("R3GAN",),
     "WGAN-GP": ("WGAN-GP",),
     "VAE": ("VAE",),
-    "mixture (its K known, or of factor analysers)": (
+    "mixture": (
         "Mixture (K known)",
         "Mixture of factor analysers",
     ),

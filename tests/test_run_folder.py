@@ -121,6 +121,7 @@ def test_a_run_with_damaged_files_goes_on(lightning, trained):
     (sitting,) = read_sittings(trained)
     assert sitting["outcome"] == "finished" and sitting["batch"] == 6
     assert (trained / "times.tsv").read_text().startswith(lines[0] + lines[1])
+    assert max(read_seconds(trained)) == 8  # the last batch, of which nothing else is reported
     assert "run.json is damaged" in str(read_records(trained, "warnings.jsonl"))
 
 

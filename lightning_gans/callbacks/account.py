@@ -57,6 +57,13 @@ class Account(Callback):
             samples_seen=seen,
         )
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Mark the time of the last batch, whether its losses were reported or not."""
+        if trainer.is_global_zero and pl_module.batches_seen:
+            for logger in trainer.loggers:
+                if isinstance(logger, RunLogger):
+                    logger.times.mark(pl_module.batches_seen - 1, pl_module.samples_seen)
+
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:

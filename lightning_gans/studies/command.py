@@ -78,7 +78,7 @@ def _finished(options: argparse.Namespace, command: str) -> None:
     runs, said = finished_runs(options.what, time.time())
     print("\n".join(said), end="\n" if said else "")
     title = f"{len({r.model for r in runs})} models, {len(runs)} runs"
-    _tell(write_report(folder, title, [f"command: {command}", *said], runs, options.metrics))
+    _tell(*write_report(folder, title, [f"command: {command}", *said], runs, options.metrics))
 
 
 def _study(options: argparse.Namespace, command: str) -> None:
@@ -88,8 +88,8 @@ def _study(options: argparse.Namespace, command: str) -> None:
     study = read_study(options.what[0])
     if options.seeds is not None:
         study = replace(study, seeds=options.seeds)
-    name = options.name or study.file.stem
-    if Path(name).name != name or name == "..":
+    name = study.file.stem if options.name is None else options.name
+    if Path(name).name != name or name in ("", ".."):
         raise InputError(f"--name {name!r} must be a plain name")
     folder, jobs = Path(options.folder) / name, options.jobs or 1
     plan = cells(study)
@@ -110,7 +110,10 @@ def _study(options: argparse.Namespace, command: str) -> None:
         *(f"{m}: {given['times']} times the budget" for m, given in more.items()),
         f"command: {command}",
     ]
-    _tell(write_report(folder, study.title, head, runs, study.metrics))
+    if (others := len(trials) - len(plan)) > 0:
+        head.append(f"{others} runs of further seeds are left out; --seeds takes them in")
+    paths, unmeasured = write_report(folder, study.title, head, runs, study.metrics)
+    _tell(paths, unmeasured and f"{study.file}: metrics: {unmeasured}")
     if failed := [run for run in runs if run.state != "complete"]:
         raise InputError(f"{len(failed)} of {len(runs)} runs failed; the report says why")
 
@@ -142,7 +145,10 @@ def _work(study: Study, folder: Path, jobs: int, options: argparse.Namespace) ->
     return work(plan, order, StudyDisplay(study, sweep, by_folder, jobs), lines)
 
 
-def _tell(paths: list[Path]) -> None:
+def _tell(paths: list[Path], unmeasured: str) -> None:
+    """Print the report and where it lies; fail if not all that was asked for was measured."""
     print(paths[0].read_text())
     for path in paths:
         print(path)
+    if unmeasured:
+        raise InputError(f"{unmeasured}. The report is written without")

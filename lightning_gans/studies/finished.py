@@ -59,6 +59,11 @@ def finished_runs(paths: Sequence[str], now: float) -> tuple[list[Run], list[str
         if not runs:
             told = "holds no runs" if folder.is_dir() else "is no folder"
             raise InputError(f"{path} {told}; lightning compare takes run folders, or a study file")
+        said += [
+            f"{log.parent} is left out: it ended before its first batch, {log} says why"
+            for log in sorted((*folder.glob("log.txt"), *folder.glob("*/log.txt")))
+            if not any(log.parent.glob("version_*"))
+        ]
         for run in runs:
             if not signature(run):
                 said.append(f"{run} is left out: there is nothing in it yet")

@@ -143,8 +143,10 @@ def _runs(
     for run in runs:
         own = {(n.metric, n.protocol): n for n in numbers if n.run == run.path}
         cells = "".join(f"<td>{_value(own.get((c.metric, c.protocol)))}" for c in table.columns)
-        where = say(os.path.relpath(run.path, folder))
-        link = f"<a href='{say(quote(os.path.relpath(run.path, folder)))}/'>{where}</a>"
+        # What failed before its first batch has no folder of its own, only its log.
+        there = Path(run.path) if Path(run.path).is_dir() else Path(run.path).parent / "log.txt"
+        where = os.path.relpath(there, folder) + "/" * there.is_dir()
+        link = f"<a href='{say(quote(where))}'>{say(where)}</a>"
         rows.append(f"<tr><td>{say(run.seed)}{cells}<td>{link}<td>{say(run.state)}")
         typed = [s["command"] for s in read_sittings(Path(run.path))[:1] if "command" in s]
         commands += [shlex.join(map(str, each)) for each in typed]

@@ -29,6 +29,8 @@ def mean_text(mean: Mean) -> str:
         return f"{mean.value:.4g}"
     # As many decimals as show the two first digits of the doubt.
     decimals = max(0, 1 - math.floor(math.log10(half)))
+    if half >= 10 > abs(mean.value):
+        decimals = 1
     if decimals > _MOST_DECIMALS:
         return f"{mean.value:.3g} ± {half:.2g}"
     return f"{mean.value:,.{decimals}f} ± {half:,.{decimals}f}"

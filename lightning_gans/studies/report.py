@@ -81,8 +81,10 @@ def write_report(
     head: Sequence[str],
     runs: Sequence[Run],
     metrics: Sequence[str] | None,
-) -> list[Path]:
-    """Write numbers.csv, comparison.md, two figure sheets and report.html; their paths.
+) -> tuple[list[Path], str]:
+    """Write numbers.csv, comparison.md, two figure sheets and report.html.
+
+    Returns their paths, and what no run has measured, in words.
 
     Args:
         folder: Where.
@@ -103,11 +105,10 @@ def write_report(
     if metrics is None:
         metrics = [name for name in known if goal(name) is not None]
     missing = [name for name in metrics if name not in known]
+    wanted = ", ".join(missing) or "anything of which it is known what is good"
+    unmeasured = f"no run has measured {wanted}; measured were {', '.join(known) or 'none'}"
     if len(missing) == len(metrics):
-        wanted = ", ".join(missing) or "anything of which it is known what is good"
-        raise InputError(
-            f"no run has measured {wanted}; measured were {', '.join(known) or 'none'}"
-        )
+        raise InputError(unmeasured)
     head = [*head, *provenance(runs)]
     head += [f"no run has measured {name}" for name in missing]
     metrics = [name for name in metrics if name in known]
@@ -149,4 +150,6 @@ def write_report(
             f"{error.filename or folder} cannot be written: {error.strerror}"
         ) from error
     names = ("comparison.md", "numbers.csv", "numbers.png", "samples.png", "report.html")
-    return [folder / name for name in names if (folder / name).is_file()]
+    return [folder / name for name in names if (folder / name).is_file()], (
+        unmeasured if missing else ""
+    )

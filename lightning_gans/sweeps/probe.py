@@ -74,7 +74,7 @@ def _main() -> None:
                 refused = bool(stop.code)
         if refused:
             why = said.getvalue().strip().splitlines()[-1].removeprefix("error: ")
-            sys.exit(f"{why}\nfit refuses a trial's options: {as_typed(options)}")
+            sys.exit(f"{why}\nfit refuses these options: {as_typed(options)}")
 
 
 if __name__ == "__main__":

@@ -286,6 +286,25 @@ def test_damaged_files_are_told_or_left_out(lightning):
     assert "| a | – | 0.9 |" in answer.out and "| b | – | 0.9 |" in answer.out
 
 
+def test_what_nobody_has_measured_is_an_error_that_loses_nothing(lightning):
+    make_run(Path("runs/a/version_0"))
+    answer = lightning("compare", "runs/a", "--metrics", "high_quality_chi2", "captured_chi3")
+    assert answer.code == 2 and "| a | 0.9 |" in answer.out
+    assert "error: no run has measured captured_chi3; measured were high_quality" in answer.err
+    assert Path("comparison/report.html").is_file()
+
+
+def test_what_failed_before_it_began_is_said(lightning):
+    make_run(Path("runs/a_seed0/version_0"))
+    Path("runs/b_seed0").mkdir()
+    Path("runs/b_seed0/log.txt").write_text("error: nothing")
+    said = (
+        "runs/b_seed0 is left out: it ended before its first batch, runs/b_seed0/log.txt says why"
+    )
+    assert said in lightning("compare", "runs").out
+    assert said in Path("comparison/comparison.md").read_text()
+
+
 def test_runs_of_one_name_are_called_by_what_differs(lightning):
     make_run(Path("runs/a/version_0"), lr=1e-4)
     make_run(Path("runs/a/version_1"), lr=1e-2)
@@ -319,6 +338,7 @@ def test_another_protocol_has_a_column_of_its_own(lightning):
         (["configs/studies/toy.yaml", "--jobs", "0"], "--jobs is 0; it must be at least 1"),
         (["configs/studies/toy.yaml", "runs/a"], "a study is compared alone"),
         (["configs/studies/toy.yaml", "--name", "a/b"], "--name 'a/b' must be a plain name"),
+        (["configs/studies/toy.yaml", "--name", ""], "--name '' must be a plain name"),
         (["configs/studies/toy.yaml", "--folder", "/proc/x"], "/proc/x/toy cannot be written"),
         (["--metrics", "js", "runs/a"], "required: what before --metrics"),
         (["configs/studies/toi.yaml"], "did you mean 'configs/studies/toy.yaml'?"),
@@ -339,6 +359,7 @@ def test_what_cannot_be_compared_is_said_in_a_line(args, message, lightning):
         ((0.8531, 0.832, 0.8742), "0.853 ± 0.021"),
         ((1234.5, 1100.0, 1369.0), "1,234 ± 134"),
         ((8.0, 8.0, 8.0), "8"),
+        ((2.5, -16.5, 21.5), "2.5 ± 19.0"),
         ((0.00138, None, None), "0.00138"),
     ],
 )

@@ -1,6 +1,7 @@
 """What the documentation says of the studies is what their numbers say."""
 
 import re
+import runpy
 
 import pytest
 
@@ -154,3 +155,8 @@ def test_every_study_on_the_page_has_results():
     assert set(re.findall(r"<!-- (\w+) -->", PAGE.read_text())) - {"end"} == (
         {path.stem for path in RESULTS}
     )
+
+
+def test_the_front_door_shows_the_results():
+    made = runpy.run_path(str(ROOT / "benchmarks/comparison.py"))["headline"]()
+    assert made in (ROOT / "README.md").read_text()
