@@ -160,3 +160,9 @@ def test_every_study_on_the_page_has_results():
 def test_the_front_door_shows_the_results():
     made = runpy.run_path(str(ROOT / "benchmarks/comparison.py"))["headline"]()
     assert made in (ROOT / "README.md").read_text()
+
+
+def test_every_number_of_the_advice_is_in_some_results():
+    known = set().union(*map(held, RESULTS))
+    stale = numbers(said((ROOT / "docs/which_model.md").read_text())) - known
+    assert not stale, f"in no table: {sorted(stale)}"
