@@ -1,6 +1,7 @@
 """Study files: what they mean, and that every wrong part of them is named."""
 
 import copy
+import re
 
 import pytest
 import yaml
@@ -153,8 +154,11 @@ def test_shipped_study_has_a_header_and_configs(path):
 
 
 def test_fit_takes_every_model_and_every_data_set_of_the_shipped_studies(tmp_path):
-    options = []
-    for path in SHIPPED:
+    """And of the one that the documentation shows."""
+    options, example = [], tmp_path / "example.yaml"
+    page = (ROOT / "docs/compare.md").read_text()
+    example.write_text(re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1])
+    for path in (*SHIPPED, example):
         study = read_study(str(path))
         seen = set()
         for cell in cells(study):
