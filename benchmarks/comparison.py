@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 from lightning_gans.studies.collect import from_csv
-from lightning_gans.studies.markdown import arrow, entry_text
+from lightning_gans.studies.markdown import entry_text, head_text
 from lightning_gans.studies.report import markdown_of
 from lightning_gans.studies.tables import tables
 
@@ -62,11 +62,7 @@ def headline() -> str:
             _, numbers = from_csv(results.read_text())
             table = next(t for t in tables(numbers, [metric]) if t.data == data)
             found.append((data, table.columns[0]))
-    heads = (
-        f"{data}: {column.metric}{arrow(column.metric)}"
-        + ("" if column.ideal is None else f" ({column.ideal:.3g})")
-        for data, column in found
-    )
+    heads = (f"{data}: {head_text(column)}" for data, column in found)
     lines = [f"| | {' | '.join(heads)} |", "|---" * (len(found) + 1) + "|"]
     for label, names in ROWS.items():
         cells = []

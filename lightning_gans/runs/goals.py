@@ -30,8 +30,8 @@ def badness(metric: str, ideal: float | None = None) -> Callable[[float], float]
 
     Args:
         metric: May end in the rule or size it goes by, as high_quality_chi2.
-        ideal: What a perfect sampler gets from as many samples, where that is known: closer than
-            to 1 a share is to come to what of real samples is so.
+        ideal: What a perfect sampler gets from as many samples, where that is known. A number that
+            is best near another is best near this: coverage near 0.969, say, not 1.
     """
     name = metric.rsplit("/", 1)[-1]
     if name in _WHOLE:

@@ -17,8 +17,8 @@ from PIL import Image
 from lightning_gans.runs.reading import read_sittings
 from lightning_gans.runs.settings import read_config
 from lightning_gans.studies.collect import Number, Run
-from lightning_gans.studies.markdown import RULES, arrow, cost_rows, entry_text, statements
-from lightning_gans.studies.tables import Column, Table
+from lightning_gans.studies.markdown import RULES, cost_rows, entry_text, head_text, statements
+from lightning_gans.studies.tables import Table
 
 __all__ = ["report"]
 
@@ -96,7 +96,9 @@ def _anchor(data: str, model: str) -> str:
 
 
 def _table(table: Table) -> str:
-    heads = "".join(f"<th title='{html.escape(c.protocol)}'>{_head(c)}" for c in table.columns)
+    heads = "".join(
+        f"<th title='{html.escape(c.protocol)}'>{html.escape(head_text(c))}" for c in table.columns
+    )
     rows = []
     for model in table.models:
         link = f"<a href='#{_anchor(table.data, model)}'>"
@@ -117,11 +119,6 @@ def _plain(rows: Sequence[Sequence[str]]) -> str:
     first, *others = ([html.escape(cell) for cell in row] for row in rows)
     body = "".join(f"<tr><td>{'<td>'.join(row)}" for row in others)
     return f"<div class=wide><table><tr><th>{'<th>'.join(first)}{body}</table></div>"
-
-
-def _head(column: Column) -> str:
-    ideal = "" if column.ideal is None else f" ({column.ideal:.3g})"
-    return html.escape(f"{column.metric}{arrow(column.metric)}{ideal}")
 
 
 def _statements(table: Table) -> str:

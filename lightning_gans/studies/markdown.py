@@ -9,10 +9,10 @@ from lightning_gans.studies.tables import LEVEL, Column, Entry, Table
 
 __all__ = [
     "RULES",
-    "arrow",
     "cost_rows",
     "costs",
     "entry_text",
+    "head_text",
     "legend",
     "mean_text",
     "statements",
@@ -46,23 +46,20 @@ def _short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def arrow(metric: str) -> str:
-    """Which way is good, as a sign; empty where that is not known."""
-    aim = goal(metric)
-    if isinstance(aim, float):
-        return f" → {aim:g}"
-    return {None: "", "minimize": " ↓", "maximize": " ↑"}[aim]
-
-
-def _head(column: Column) -> str:
+def head_text(column: Column) -> str:
+    """Its metric, which way is good as a sign if that is known, and what a perfect sampler gets."""
     ideal = "" if column.ideal is None else f" ({_short(column.ideal)})"
-    return f"{column.metric}{arrow(column.metric)}{ideal}"
+    aim = goal(column.metric)
+    if isinstance(aim, float):
+        return f"{column.metric} →{ideal or f' {aim:g}'}"
+    sign = {None: "", "minimize": " ↓", "maximize": " ↑"}[aim]
+    return f"{column.metric}{sign}{ideal}"
 
 
 def table_text(table: Table) -> str:
     """A row a model; bold is the best of a column and what is not shown to be worse."""
     lines = [
-        "| model | " + " | ".join(map(_head, table.columns)) + " |",
+        "| model | " + " | ".join(map(head_text, table.columns)) + " |",
         "|---" * (len(table.columns) + 1) + "|",
     ]
     for model in table.models:
