@@ -19,7 +19,8 @@ _COLOURS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F"),
 )
 """Those of Okabe and Ito, which the colour-blind can tell apart; the last is our own."""
-_MARKERS = "osD^vPX*"
+_MARKERS = "osD^vPX*<"
+"""One more than there are colours, so that the ninth model is not drawn as the first."""
 _MOST_PANELS = 5
 _WIDE_RANGE = 50.0
 _SEEN = re.compile(r"samples_(\d+)\.png$")
