@@ -26,13 +26,13 @@ WIDTH = 1700
 """Of a figure, in pixels, at most."""
 
 COLUMNS = (
-    ("toy", "Grid", "captured_chi2"),
-    ("toy", "Unequal", "total_variation"),
-    ("toy", "Ten dimensions", "high_quality_chi2"),
-    ("digits", "32 pixels", "fd_digits"),
-    ("mnist", "MNIST", "fd_mnist"),
+    ("toy", "Grid", "captured_chi2", "Grid"),
+    ("toy", "Unequal", "total_variation", "Unequal"),
+    ("toy", "Ten dimensions", "high_quality_chi2", "Ten dimensions"),
+    ("digits", "32 pixels", "fd_digits", "Digits"),
+    ("mnist", "MNIST", "fd_mnist", "MNIST"),
 )
-"""Of the headline: study, data and metric."""
+"""Of the headline: study, data, metric and what the data are called."""
 ROWS = {
     "GAN": ("GAN",),
     "LSGAN": ("LSGAN",),
@@ -40,7 +40,7 @@ ROWS = {
     "R3GAN": ("R3GAN",),
     "WGAN-GP": ("WGAN-GP",),
     "VAE": ("VAE",),
-    "mixture": (
+    "mixture (on images of factor analysers)": (
         "Mixture (K known)",
         "Mixture of factor analysers",
     ),
@@ -57,12 +57,12 @@ def block(name: str, table: str) -> str:
 def headline() -> str:
     """The first numbers of the studies that there are, side by side."""
     found = []
-    for study, data, metric in COLUMNS:
+    for study, data, metric, called in COLUMNS:
         if (results := DOCS / f"studies/{study}.csv").is_file():
             _, numbers = from_csv(results.read_text())
             table = next(t for t in tables(numbers, [metric]) if t.data == data)
-            found.append((data, table.columns[0]))
-    heads = (f"{data}: {head_text(column)}" for data, column in found)
+            found.append((called, table.columns[0]))
+    heads = (f"{called}: {head_text(column)}" for called, column in found)
     lines = [f"| | {' | '.join(heads)} |", "|---" * (len(found) + 1) + "|"]
     for label, names in ROWS.items():
         cells = []
