@@ -40,10 +40,9 @@ ROWS = {
     "R3GAN": ("R3GAN",),
     "WGAN-GP": ("WGAN-GP",),
     "VAE": ("VAE",),
-    "mixture (on images of factor analysers)": (
-        "Mixture (K known)",
-        "Mixture of factor analysers",
-    ),
+    "mixture of 100": ("Mixture (K = 100)",),
+    "mixture of as many as there are": ("Mixture (K known)",),
+    "mixture of factor analysers": ("Mixture of factor analysers",),
     "HMM (of rows)": ("HMM of rows",),
 }
 """Of the headline: the names that studies give to a model."""
@@ -78,15 +77,18 @@ def headline() -> str:
 def take(name: str, runs: Path) -> None:
     """Take a finished study in."""
     folder, kept = runs / name, DOCS / "studies"
-    kept.mkdir(exist_ok=True)
     shutil.copy(folder / "numbers.csv", kept / f"{name}.csv")
     for sheet in ("numbers", "samples"):
         with Image.open(folder / f"{sheet}.png") as picture:
             picture = picture.convert("RGB")
             picture.thumbnail((WIDTH, 10 * WIDTH))
             picture.quantize(256).save(kept / f"{name}_{sheet}.png", optimize=True)
+
+
+def write(name: str) -> None:
+    """Write the tables of a study that was taken in."""
     page = DOCS / "comparison.md"
-    text, table = page.read_text(), (kept / f"{name}.csv").read_text()
+    text, table = page.read_text(), (DOCS / f"studies/{name}.csv").read_text()
     marks = re.compile(rf"<!-- {name} -->\n.*?<!-- end -->", re.DOTALL)
     if not marks.search(text):
         raise SystemExit(f"{page} has no <!-- {name} --> ... <!-- end --> yet")
@@ -96,10 +98,13 @@ def take(name: str, runs: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="+")
-    parser.add_argument("--runs", type=Path, default=Path("runs/studies"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/studies"), help="of the studies")
+    parser.add_argument("--again", action="store_true", help="of what was taken in, the tables")
     options = parser.parse_args()
     for name in options.names:
-        take(name, options.runs)
+        if not options.again:
+            take(name, options.runs)
+        write(name)
     front = DOCS.parent / "README.md"
     marks = re.compile("<!-- headline -->\n.*?<!-- end -->", re.DOTALL)
     front.write_text(marks.sub(lambda _: headline(), front.read_text()))

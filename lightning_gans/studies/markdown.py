@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from lightning_gans.runs import goal
 from lightning_gans.studies.statistics import Mean
-from lightning_gans.studies.tables import LEVEL, Column, Entry, Table
+from lightning_gans.studies.tables import LEVEL, Column, Entry, Lag, Table
 
 __all__ = [
     "RULES",
@@ -83,38 +83,49 @@ def legend(table: Table) -> str:
 
 
 def statements(table: Table) -> str:
-    """For each column the best, and of every other model how far it is behind and how sure."""
+    """Of each column the best, and how far the others are behind it and beside the first named."""
     lines = []
     for column in table.columns:
-        ranked = [m for m in column.entries if column.entries[m].rank is not None]
-        if not ranked or len(column.entries) < 2:
+        entries = column.entries
+        ranked = [m for m in entries if entries[m].rank is not None]
+        if not ranked or len(entries) < 2:
             continue
-        ranked.sort(key=lambda model: column.entries[model].rank)
-        best = ranked[0]
-        worse = [_behind(m, column) for m in ranked if column.entries[m].worse]
-        alike = [_behind(m, column) for m in ranked[1:] if not column.entries[m].worse]
-        lines.append(f"* **{column.metric}**: {best} {mean_text(column.entries[best].mean)}")
-        if worse:
-            lines.append(f"  * worse by: {'; '.join(worse)}")
-        if alike:
-            lines.append(f"  * no difference shown: {'; '.join(alike)}")
-        lost = [f"{m} ({e.mean.n} of {e.runs})" for m, e in column.entries.items() if not e.rank]
+        best, *others = sorted(ranked, key=lambda model: entries[model].rank)
+        lines.append(f"* **{column.metric}**: {best} {mean_text(entries[best].mean)}")
+        lags = {model: entries[model].behind for model in others}
+        lines += _told(lags, worse="worse by", alike="no difference shown")
+        if table.first in others:
+            lags = {m: entries[m].beside for m in others if m != table.first}
+            than = f"than {table.first} by"
+            lines += _told(
+                lags, f"worse {than}", f"no difference to {table.first} shown", f"better {than}"
+            )
+        lost = [f"{m} ({e.mean.n} of {e.runs})" for m, e in entries.items() if not e.rank]
         if lost:
             lines.append(f"  * not ranked, as runs are missing: {'; '.join(lost)}")
     return "\n".join(lines)
 
 
-def _behind(model: str, column: Column) -> str:
-    """A model's distance to the best, with its interval and p."""
-    entry = column.entries[model]
-    if entry.behind is None:
-        return f"{model} (no seed in common)"
-    mean = entry.behind.mean
-    if mean.low is None:
-        return f"{model} {_short(mean.value)} (one seed)"
-    p = f"p {entry.p:.2g}" if entry.p >= 1e-4 else "p < 0.0001"
-    p += ", intervals overlap" if entry.p < LEVEL and not entry.worse else ""
-    return f"{model} {_short(mean.value)} ({_short(mean.low)} to {_short(mean.high)}, {p})"
+def _told(lags: dict[str, Lag | None], worse: str, alike: str, better: str = "") -> list[str]:
+    """Lines of the models that are shown to be better, worse, and of those that are not."""
+    kinds: dict[str, list[str]] = {better: [], worse: [], alike: []}
+    for model, lag in lags.items():
+        shown = lag is not None and lag.shown
+        ahead = shown and lag.mean.value < 0
+        kind = better if ahead else worse if shown else alike
+        kinds[kind].append(f"{model} {_lag_text(-lag if ahead else lag)}")
+    return [f"  * {kind}: {'; '.join(told)}" for kind, told in kinds.items() if told]
+
+
+def _lag_text(lag: Lag | None) -> str:
+    """A distance with its interval and p."""
+    if lag is None:
+        return "(no seed in common)"
+    if lag.mean.low is None:
+        return f"{_short(lag.mean.value)} (one seed)"
+    p = f"p {lag.p:.2g}" if lag.p >= 1e-4 else "p < 0.0001"
+    p += ", intervals overlap" if lag.p < LEVEL and not lag.shown else ""
+    return f"{_short(lag.mean.value)} ({_short(lag.mean.low)} to {_short(lag.mean.high)}, {p})"
 
 
 def cost_rows(found: Sequence[Table]) -> list[list[str]]:
@@ -139,10 +150,12 @@ def costs(found: Sequence[Table]) -> str:
 
 RULES = (
     "Means over seeds ± half of Student's 95 % interval; in brackets what a perfect sampler gets. "
-    "Bold: the best of the column, and what is not shown to be worse than it. Shown is a "
-    "difference to the best where Student's paired test over seeds, corrected by Holm for all "
-    f"pairs of the column, has p below {LEVEL:g} and the intervals of the two have nothing in "
-    "common; the intervals themselves are not corrected. Where a number should come near to "
-    "another (→: that of a perfect sampler if it is known), its distance to it is ranked and told. "
-    "A model with runs that failed is not ranked: those that are left may be the lucky ones."
+    "Bold: the best of the column, and what is not shown to be worse than it. Told are "
+    "differences to the best and to the model named first, below 0 where that one is worse. Shown "
+    "is one where Student's paired test over seeds, corrected by Holm for all pairs of the column "
+    f"(not for how many columns there are), has p below {LEVEL:g} and the intervals of the two "
+    "have nothing in common; the intervals themselves are not corrected. Where a number should "
+    "come near to another (→: that of a perfect sampler if it is known), its distance to it is "
+    "ranked and told. A model with runs that failed is not ranked: those that are left may be the "
+    "lucky ones."
 )

@@ -59,7 +59,9 @@ def markdown_of(table: str) -> str:
         InputError: It is no such table.
     """
     (_, *head), numbers = from_csv(table)
-    metrics = next(line for line in head if line.startswith(_METRICS)).removeprefix(_METRICS)
+    metrics = next((line for line in head if line.startswith(_METRICS)), "").removeprefix(_METRICS)
+    if not metrics:
+        raise InputError("its head does not say which metrics it has")
     return f"{_lines(head)}\n\n{_sections(tables(numbers, metrics.split(', ')), '####')}\n"
 
 

@@ -31,6 +31,11 @@ class Mean:
     high: float | None
     n: int
 
+    def __neg__(self) -> "Mean":
+        """Of the numbers with the other sign."""
+        ends = (None if end is None else 0.0 - end for end in (self.high, self.low))
+        return Mean(0.0 - self.value, *ends, self.n)
+
     def overlaps(self, other: "Mean") -> bool:
         """Whether both intervals have a point in common; true where one has no interval."""
         if None in (self.low, self.high, other.low, other.high):
@@ -79,7 +84,7 @@ def paired(first: Sequence[float], second: Sequence[float], step: float = 0.0) -
     differences = [a - b for a, b in zip(first, second, strict=True)]
     n, least = len(differences), step * _OF_ROUNDING
     if n == 1 or not any(differences):
-        return Difference(mean_interval(differences), 1.0)
+        return Difference(mean_interval(differences, least), 1.0)
     mean = mean_interval(differences, least)
     spread = max(statistics.stdev(differences), least)
     if spread <= _NOISE * abs(mean.value):

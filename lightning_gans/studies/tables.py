@@ -5,15 +5,35 @@ from dataclasses import dataclass, replace
 
 from lightning_gans.runs import badness
 from lightning_gans.studies.collect import FAILED, Number
-from lightning_gans.studies.statistics import Difference, Mean, holm, mean_interval, paired
+from lightning_gans.studies.statistics import Mean, holm, mean_interval, paired
 
-__all__ = ["LEVEL", "Column", "Entry", "Table", "tables"]
+__all__ = ["LEVEL", "Column", "Entry", "Lag", "Table", "tables"]
 
 LEVEL = 0.05
 """Of all tests of a column together."""
 _COUNTS = ("captured",)
 _SHARES = ("high_quality", "precision", "recall", "coverage", "authentic")
 """Of so many samples, each of which counts or does not."""
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How much worse a model is than another.
+
+    Args:
+        mean: Over the seeds that both have; below 0 if it is better.
+        p: Corrected for all pairs of the column (Holm).
+        shown: Whether p is below 5 %, and the intervals of the two means have nothing in common,
+            nor have those of what the metric aims at.
+    """
+
+    mean: Mean
+    p: float
+    shown: bool
+
+    def __neg__(self) -> "Lag":
+        """Of the other model behind this one."""
+        return replace(self, mean=-self.mean)
 
 
 @dataclass(frozen=True)
@@ -26,19 +46,21 @@ class Entry:
         runs: That the model has, with those that failed or whose number was not finite.
         rank: 1 is best; None where it is not known which values are good, and of a model that
             lacks runs: those that are left may be the lucky ones.
-        behind: How much worse than the best over the seeds that both have; None of the best.
-        p: Of that difference, corrected for all pairs of the column (Holm).
-        worse: Whether it is shown to be worse than the best: p is below 5 %, and the intervals of
-            the two means have nothing in common, nor have those of what the metric aims at.
+        behind: To the best; None of the best itself and where no seed is in common.
+        beside: To the model that is named first, in the same way.
     """
 
     mean: Mean
     values: dict[str, float]
     runs: int
     rank: int | None = None
-    behind: Difference | None = None
-    p: float | None = None
-    worse: bool = False
+    behind: Lag | None = None
+    beside: Lag | None = None
+
+    @property
+    def worse(self) -> bool:
+        """Whether it is shown to be worse than the best."""
+        return self.behind is not None and self.behind.shown
 
     @property
     def good(self) -> bool:
@@ -69,6 +91,7 @@ class Table:
 
     Args:
         data: Its name.
+        first: The model that was named first.
         models: The best first, by the first column that ranks.
         columns: A metric and protocol each.
         seconds: Of training a run, by model.
@@ -76,6 +99,7 @@ class Table:
     """
 
     data: str
+    first: str
     models: list[str]
     columns: list[Column]
     seconds: dict[str, Mean]
@@ -93,10 +117,10 @@ def tables(numbers: Sequence[Number], metrics: Sequence[str]) -> list[Table]:
     found = []
     for data in dict.fromkeys(number.data for number in numbers):
         own = [number for number in numbers if number.data == data]
-        models = list(dict.fromkeys(number.model for number in own))
+        first, *_ = models = list(dict.fromkeys(number.model for number in own))
         runs = {m: len({number.run for number in own if number.model == m}) for m in models}
         columns = [
-            _column([n for n in own if (n.metric, n.protocol) == (metric, protocol)], runs)
+            _column([n for n in own if (n.metric, n.protocol) == (metric, protocol)], runs, first)
             for metric in metrics
             for protocol in dict.fromkeys(n.protocol for n in own if n.metric == metric)
         ]
@@ -106,7 +130,8 @@ def tables(numbers: Sequence[Number], metrics: Sequence[str]) -> list[Table]:
             last = len(models) + 1
             models.sort(key=lambda model: ranks.get(model, last))
         told = [number for number in own if number.metric != FAILED]
-        found.append(Table(data, models, columns, _means(told, "seconds"), _means(told, "samples")))
+        costs = (_means(told, what) for what in ("seconds", "samples"))
+        found.append(Table(data, first, models, columns, *costs))
     return found
 
 
@@ -120,7 +145,7 @@ def _means(numbers: list[Number], what: str) -> dict[str, Mean]:
     }
 
 
-def _column(numbers: list[Number], runs: dict[str, int]) -> Column:
+def _column(numbers: list[Number], runs: dict[str, int], first: str) -> Column:
     values: dict[str, dict[str, float]] = {}
     for number in numbers:
         if number.value is not None:
@@ -132,7 +157,7 @@ def _column(numbers: list[Number], runs: dict[str, int]) -> Column:
     ideal = sum(ideals) / len(ideals) if ideals else None
     if bad := badness(numbers[0].metric, ideal):
         whole = {m: e for m, e in entries.items() if e.mean.n == e.runs}
-        entries |= _ranked(bad, _step(numbers[0]), whole)
+        entries |= _ranked(bad, _step(numbers[0]), whole, first)
     return Column(numbers[0].metric, numbers[0].protocol, ideal, entries)
 
 
@@ -144,14 +169,15 @@ def _step(number: Number) -> float:
 
 
 def _ranked(
-    bad: Callable[[float], float], step: float, entries: dict[str, Entry]
+    bad: Callable[[float], float], step: float, entries: dict[str, Entry], named: str
 ) -> dict[str, Entry]:
-    """``entries`` with their ranks and how far each is behind the best.
+    """``entries`` with their ranks and how far each is behind the best and the one ``named``.
 
     Args:
         bad: What is least where a number is best.
         step: Between values that there can be.
         entries: By model.
+        named: A model.
     """
     worth = {
         model: {seed: bad(value) for seed, value in entry.values.items()}
@@ -168,14 +194,21 @@ def _ranked(
                     [worth[first][seed] for seed in both],
                     step,
                 )
-    adjusted = dict(zip(found, holm([each.p for each in found.values()]), strict=True))
-    ranked = {}
-    for model in order:
-        best, own, pair = order[0], entries[model], (order[0], model)
-        rank = 1 + sum(means[other].value < means[model].value for other in order)
-        behind, p = found.get(pair), adjusted.get(pair)
-        apart = not (means[best].overlaps(means[model]) or entries[best].mean.overlaps(own.mean))
-        # Over the seeds that both have, it may even be ahead.
-        worse = p is not None and p < LEVEL and apart and behind.mean.value > 0
-        ranked[model] = replace(own, rank=rank, behind=behind, p=p, worse=worse)
-    return ranked
+    lags: dict[tuple[str, str], Lag] = {}
+    adjusted = holm([each.p for each in found.values()])
+    for ((first, second), each), p in zip(found.items(), adjusted, strict=True):
+        overlap = means[first].overlaps(means[second])
+        overlap |= entries[first].mean.overlaps(entries[second].mean)
+        # Over the seeds that both have, the second may even be ahead.
+        shown = p < LEVEL and not overlap and each.mean.value > 0
+        lags[second, first] = lag = Lag(each.mean, p, shown)
+        lags[first, second] = -lag
+    return {
+        model: replace(
+            entries[model],
+            rank=1 + sum(means[other].value < means[model].value for other in order),
+            behind=lags.get((model, order[0])),
+            beside=lags.get((model, named)),
+        )
+        for model in order
+    }

@@ -26,7 +26,7 @@ def test_finished_runs_are_told_apart_by_their_settings(lightning):
     assert answer.code == 0, answer.err
     assert "runs/fast/version_3 is left out: running" in answer.out
     assert "| slow | **0.9** |" in answer.out and "| fast | **0.9** |" in answer.out
-    assert "no difference shown: fast 0 (0 to 0, p 1)" in answer.out
+    assert "no difference shown: fast 0 (-0.000234 to 0.000234, p 1)" in answer.out
     rows = Path("comparison/numbers.csv").read_text().splitlines()
     numbers = list(csv.DictReader(io.StringIO("\n".join(r for r in rows if r[0] != "#"))))
     assert len(numbers) == 6 and {row["protocol"] for row in numbers} == {

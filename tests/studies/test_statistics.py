@@ -43,6 +43,12 @@ def test_differences_without_spread(first, second, p):
     assert paired(first, second).p == p
 
 
+def test_equal_counts_are_known_to_their_step_too():
+    """As those of which one seed differs are."""
+    equal, differing = (paired([8.0] * 5, [8.0 - d] * 5, 1.0).mean for d in (0, 1))
+    assert (equal.value, equal.low, equal.high) == (0, differing.low - 1, differing.high - 1)
+
+
 def test_counts_spread_by_no_less_than_rounding():
     """Otherwise 25 modes against 8 in every seed would be no difference, and against 8 or 9 one."""
     error = math.sqrt(2 / 12 / 5)  # of two rounded numbers' difference, in the mean over five
@@ -98,8 +104,8 @@ def test_alike_models_are_called_worse_no_more_often_than_said():
         (table,) = tables(numbers_with("fd_x", values), ["fd_x"])
         entries = table.columns[0].entries.values()
         wrong += any(entry.worse for entry in entries)
-        significant += any(entry.p is not None and entry.p < 0.05 for entry in entries)
-    assert wrong <= significant
+        significant += any(entry.behind and entry.behind.p < 0.05 for entry in entries)
+    assert wrong <= 0.05 * columns
     assert 0.005 * columns <= significant <= 0.05 * columns  # a third of them without correction
 
 
@@ -164,16 +170,18 @@ def test_a_model_that_lacks_runs_is_not_ranked():
 
 
 def test_who_is_ahead_over_common_seeds_is_not_worse():
-    """B is behind by its own mean, but ahead on each of the seeds that A has, too."""
+    """B is far behind by its own mean, but ahead on each of the seeds that A has, too."""
     a = {"0": 10.0, "1": 10.1, "2": 10.2}
-    b = {"0": 9.0, "1": 9.1, "2": 9.2, "3": 30.0, "4": 30.1}
+    b = {"0": 9.0, "1": 9.15, "2": 9.2} | {str(seed): 30.0 for seed in range(3, 60)}
     numbers = [
         number(model, seed, value)
         for model, own in (("A", a), ("B", b))
         for seed, value in own.items()
     ]
     (table,) = tables(numbers, ["fd_x"])
-    assert table.models[0] == "A" and not table.columns[0].entries["B"].worse
+    entries = table.columns[0].entries
+    assert table.models[0] == "A" and not entries["B"].worse
+    assert entries["B"].behind.p < 0.05 and not entries["A"].mean.overlaps(entries["B"].mean)
 
 
 def test_where_shown_intervals_overlap_no_difference_is_shown():
@@ -184,4 +192,41 @@ def test_where_shown_intervals_overlap_no_difference_is_shown():
     }
     (table,) = tables(numbers_with("density", values), ["density"])
     entry = table.columns[0].entries["wide"]
-    assert entry.p < 0.05 and entry.rank == 2 and not entry.worse
+    assert entry.behind.p < 0.05 and entry.rank == 2 and not entry.worse
+
+
+def test_where_distances_to_the_aim_overlap_no_difference_is_shown():
+    """Means lie on both sides of the aim, far from each other and nearly as far from it."""
+    noise = [0.00, 0.01, -0.01, 0.02, -0.02]
+    values = {
+        "below": [0.8 + each for each in noise],
+        "above": [1.205 + 0.001 * i - each for i, each in enumerate(noise)],
+    }
+    (table,) = tables(numbers_with("density", values), ["density"])
+    below, above = (table.columns[0].entries[model] for model in values)
+    assert above.behind.p < 0.05 and not below.mean.overlaps(above.mean)
+    assert not above.worse
+
+
+def test_every_model_is_told_against_the_first_named():
+    """Mid is named first and neither best nor worst; near cannot be told from it."""
+    noise = [0.0, 0.01, -0.01, 0.02, -0.02]
+    values = {
+        "mid": [2 + each for each in noise],
+        "good": [1 - each for each in noise],
+        "bad": [4.0 + each for each in reversed(noise)],
+        "near": [2.001 - each for each in noise],
+    }
+    (table,) = tables(numbers_with("fd_x", values), ["fd_x"])
+    entries = table.columns[0].entries
+    assert entries["mid"].beside is None and table.first == "mid"
+    assert entries["good"].beside == -entries["mid"].behind
+    assert entries["bad"].beside.mean.value == pytest.approx(2.0)
+    ends = scipy.stats.ttest_rel(values["bad"], values["mid"]).confidence_interval(0.95)
+    assert entries["bad"].beside.mean.high == pytest.approx(ends.high, rel=1e-9)
+    told = statements(table)
+    assert "  * worse than mid by: bad 2 (" in told and "better than" not in told  # good is best
+    assert "  * no difference to mid shown: near 0.001 (" in told
+    values["good"], values["best"] = [1.5 - e for e in noise], values["good"]
+    told = statements(tables(numbers_with("fd_x", values), ["fd_x"])[0])
+    assert "  * better than mid by: good 0.5 (" in told
