@@ -41,7 +41,7 @@ ROWS = {
     "WGAN-GP": ("WGAN-GP",),
     "VAE": ("VAE",),
     "mixture of 100": ("Mixture (K = 100)",),
-    "mixture of as many as there are": ("Mixture (K known)",),
+    "mixture of the true number": ("Mixture (K known)",),
     "mixture of factor analysers": ("Mixture of factor analysers",),
     "HMM (of rows)": ("HMM of rows",),
 }

@@ -60,7 +60,7 @@ def misquoted(text, block):
     claim = re.compile(
         rf"(?<![\w-])(?P<name>{spoken})(?![\w-])(?: (?P<number>{one})(?! ±|(?: \w+)? \())?"
         rf"|(?P<mean>{one} ± {one})"
-        rf"|(?P<size>{one})(?: \w+)? \((?P<ends>-?[\d.e-]+ to [^()]+)\)"
+        rf"|(?P<size>-?{one})(?: \w+)? \((?P<ends>-?[\d.e-]+ to [^()]+)\)"
     )
     wrong = []
     for part in re.split(r"\n(?=\* )|\n\n", text):

@@ -26,7 +26,7 @@ def test_finished_runs_are_told_apart_by_their_settings(lightning):
     assert answer.code == 0, answer.err
     assert "runs/fast/version_3 is left out: running" in answer.out
     assert "| slow | **0.9** |" in answer.out and "| fast | **0.9** |" in answer.out
-    assert "no difference shown: fast 0 (-0.000234 to 0.000234, p 1)" in answer.out
+    assert "no difference shown: fast 0 (-0.000406 to 0.000406, p 1)" in answer.out
     rows = Path("comparison/numbers.csv").read_text().splitlines()
     numbers = list(csv.DictReader(io.StringIO("\n".join(r for r in rows if r[0] != "#"))))
     assert len(numbers) == 6 and {row["protocol"] for row in numbers} == {
@@ -105,6 +105,32 @@ def test_other_data_or_another_extractor_is_another_protocol(difference, tmp_pat
         protocols += [n.protocol for n in numbers if n.metric == "fid"]
         assert all(number.high is number.ideal is None for number in numbers[1:])
     assert len(set(protocols)) == 2
+
+
+def test_the_last_evaluation_counts_by_its_own_classifier(tmp_path):
+    found = []
+    for name in "ab":
+        run = make_run(tmp_path / name / "version_0")
+        measured = {"value": 0.25, "low": 0.2, "high": 0.3, "ideal": 1.0, "n": 9}
+        own = {"samples_seen": 10**6, "oracle": {"digest": name * 64}}
+        Records(run / "modes.jsonl").append(own | {"metrics": {"corrected": measured}})
+        found += numbers_of(Run("d", "m", "0", str(run)))
+    assert [(n.metric, n.value, n.samples) for n in found] == 2 * [("corrected", 0.25, 10**6)]
+    assert [n.protocol for n in found] == ["told by aaaaaaaa, n=9", "told by bbbbbbbb, n=9"]
+
+
+def test_mirrored_images_are_another_protocol(tmp_path):
+    told = {"digest": "a" * 64, "resize": "bytes", "data": "Folder", "data_digest": "a" * 64}
+    found = []
+    for orientations in (1, 2):
+        own = told | {"n_real": 100, "n": 50, "orientations": orientations}
+        run = make_run(tmp_path / str(orientations) / "version_0")
+        row = {"samples_seen": 9, "protocols": {"x32": own}}
+        measured = {"value": 1.0, "low": None, "high": None, "ideal": None, "n": 50}
+        Records(run / "quality.jsonl").append(row | {"metrics": {"x32/fid": measured}})
+        numbers = numbers_of(Run("d", "m", "0", str(run)))
+        found += [n.protocol for n in numbers if n.metric == "fid"]
+    assert found[1] == found[0].replace(", n=50", ", both orientations, n=50")
 
 
 def test_damaged_files_are_told_or_left_out(lightning):
