@@ -75,10 +75,12 @@ def _finished(options: argparse.Namespace, command: str) -> None:
     if files := [name for name in options.what if name.endswith((".yaml", ".yml"))]:
         raise InputError(f"{files[0]}: a study is compared alone, without other files or runs")
     folder = Path(options.out or "comparison")
-    runs, said = finished_runs(options.what, time.time())
+    runs, said, idle = finished_runs(options.what, time.time())
     print("\n".join(said), end="\n" if said else "")
-    title = f"{len({r.model for r in runs})} models, {len(runs)} runs"
+    title = f"Models compared: {len({r.model for r in runs})}; runs: {len(runs)}"
     _tell(*write_report(folder, title, [f"command: {command}", *said], runs, options.metrics))
+    if idle:
+        raise InputError(f"nothing of {', '.join(idle)} is in the report, which says why")
 
 
 def _study(options: argparse.Namespace, command: str) -> None:

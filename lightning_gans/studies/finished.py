@@ -37,13 +37,16 @@ _OF_TRAINING = ("data.batch_size", "data.batches_per_epoch")
 _MOST_TOLD = 3
 
 
-def finished_runs(paths: Sequence[str], now: float) -> tuple[list[Run], list[str]]:
-    """The runs in these folders that have ended, and what is to be said of the others.
+def finished_runs(paths: Sequence[str], now: float) -> tuple[list[Run], list[str], list[str]]:
+    """The runs in these folders that have ended, in the order in which they are named.
+
+    Returns, besides, what is to be said of the others, and the folders of which all are others.
 
     Those that failed are among them: without, the lucky ones of a model would stand for it.
 
     Runs whose settings differ in nothing but seeds are one model's on one data set. A model is
-    called by its experiment, data by their class; where that is not enough, by settings, too.
+    called by what its experiments have in common, data by their class; where that is not enough,
+    by settings, too.
 
     Args:
         paths: Run folders, or folders of runs.
@@ -52,7 +55,7 @@ def finished_runs(paths: Sequence[str], now: float) -> tuple[list[Run], list[str
     Raises:
         InputError: One holds no runs, or none is finished.
     """
-    found, statuses, said = {}, {}, []
+    found, statuses, said, held = {}, {}, [], {}
     for path in paths:
         folder = Path(path)
         runs = [folder] if signature(folder) else list(find_runs(folder))
@@ -64,6 +67,7 @@ def finished_runs(paths: Sequence[str], now: float) -> tuple[list[Run], list[str
             for log in sorted((*folder.glob("log.txt"), *folder.glob("*/log.txt")))
             if not any(log.parent.glob("version_*"))
         ]
+        held[path] = {str(run) for run in runs}
         for run in runs:
             if not signature(run):
                 said.append(f"{run} is left out: there is nothing in it yet")
@@ -87,7 +91,10 @@ def finished_runs(paths: Sequence[str], now: float) -> tuple[list[Run], list[str
             said.append(f"{latest[key].path} is left out: {run} has the same settings and seeds")
         ended = () if whole[run] else ("failed", statuses[run].why)
         latest[key] = Run(*key, str(run), *ended)
-    return list(latest.values()), said
+    places = {str(run): place for place, run in enumerate(found)}
+    used = sorted(latest.values(), key=lambda run: places[run.path])
+    idle = [path for path, runs in held.items() if not runs & {run.path for run in used}]
+    return used, said, idle
 
 
 def _seeds(run: Path, settings: dict[str, Any]) -> str:
@@ -131,7 +138,9 @@ def _names(told: dict[Path, tuple[dict[str, Any], str]]) -> dict[Path, str]:
     of_run = {}
     for run, (settings, name) in told.items():
         of_run[run] = key = repr(sorted(settings.items(), key=str))
-        groups.setdefault(key, (settings, name))
+        _, called = groups.get(key, (settings, name))
+        common = [word for word in called.split("_") if word in name.split("_")]
+        groups[key] = settings, "_".join(common) or called
     often = Counter(name for _, name in groups.values())
     names: dict[str, str] = {}
     for key, (settings, name) in groups.items():

@@ -113,19 +113,22 @@ def _told(lags: dict[str, Lag | None], worse: str, alike: str, better: str = "")
         shown = lag is not None and lag.shown
         ahead = shown and lag.mean.value < 0
         kind = better if ahead else worse if shown else alike
-        kinds[kind].append(f"{model} {_lag_text(-lag if ahead else lag)}")
+        kinds[kind].append(f"{model} {_lag_text(lag)}")
     return [f"  * {kind}: {'; '.join(told)}" for kind, told in kinds.items() if told]
 
 
 def _lag_text(lag: Lag | None) -> str:
-    """A distance with its interval and p."""
+    """A distance with its interval and p; which way it goes, where that is not shown."""
     if lag is None:
         return "(no seed in common)"
+    way = "" if lag.shown or not lag.mean.value else " better" if lag.mean.value < 0 else " worse"
+    lag = -lag if lag.mean.value < 0 else lag
+    size = f"{_short(lag.mean.value)}{way}"
     if lag.mean.low is None:
-        return f"{_short(lag.mean.value)} (one seed)"
+        return f"{size} (one seed)"
     p = f"p {lag.p:.2g}" if lag.p >= 1e-4 else "p < 0.0001"
     p += ", intervals overlap" if lag.p < LEVEL and not lag.shown else ""
-    return f"{_short(lag.mean.value)} ({_short(lag.mean.low)} to {_short(lag.mean.high)}, {p})"
+    return f"{size} ({_short(lag.mean.low)} to {_short(lag.mean.high)}, {p})"
 
 
 def cost_rows(found: Sequence[Table]) -> list[list[str]]:
@@ -151,11 +154,10 @@ def costs(found: Sequence[Table]) -> str:
 RULES = (
     "Means over seeds ± half of Student's 95 % interval; in brackets what a perfect sampler gets. "
     "Bold: the best of the column, and what is not shown to be worse than it. Told are "
-    "differences to the best and to the model named first, below 0 where that one is worse. Shown "
-    "is one where Student's paired test over seeds, corrected by Holm for all pairs of the column "
-    f"(not for how many columns there are), has p below {LEVEL:g} and the intervals of the two "
-    "have nothing in common; the intervals themselves are not corrected. Where a number should "
-    "come near to another (→: that of a perfect sampler if it is known), its distance to it is "
-    "ranked and told. A model with runs that failed is not ranked: those that are left may be the "
-    "lucky ones."
+    "differences to the best and to the model named first. Shown is one where Student's paired "
+    "test over seeds, corrected by Holm for all pairs of the column (not for how many columns "
+    f"there are), has p below {LEVEL:g} and the intervals of the two have nothing in common; the "
+    "intervals themselves are not corrected. Where a number should come near to another (→: that "
+    "of a perfect sampler if it is known), its distance to it is ranked and told. A model with "
+    "runs that failed is not ranked: those that are left may be the lucky ones."
 )

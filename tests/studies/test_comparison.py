@@ -60,7 +60,7 @@ def misquoted(text, block):
     claim = re.compile(
         rf"(?<![\w-])(?P<name>{spoken})(?![\w-])(?: (?P<number>{one})(?! ±|(?: \w+)? \())?"
         rf"|(?P<mean>{one} ± {one})"
-        rf"|(?P<size>-?{one})(?: \w+)? \((?P<ends>-?[\d.e-]+ to [^()]+)\)"
+        rf"|(?P<size>{one})(?: \w+)? \((?P<ends>-?[\d.e-]+ to [^()]+)\)"
     )
     wrong = []
     for part in re.split(r"\n(?=\* )|\n\n", text):
@@ -71,8 +71,9 @@ def misquoted(text, block):
             if cell := found["number"] or found["mean"]:
                 right = any(row[0] in who and cell in row[1:] for row in rows)
             elif found["size"]:
-                told = re.escape(f"{found['size']} ({found['ends']}")
-                own = (rf"(?<![\w-]){re.escape(name)} {told}[,)]" for name in who)
+                size, ends = re.escape(found["size"]), re.escape(found["ends"])
+                told = rf"{size}(?: better| worse)? \({ends}[,)]"
+                own = (rf"(?<![\w-]){re.escape(name)} {told}" for name in who)
                 right = any(re.search(pattern, block) for pattern in own)
             else:
                 continue

@@ -172,6 +172,36 @@ def test_runs_of_one_name_are_called_by_what_differs(lightning):
     assert "| a (lr=0.0001) |" in answer.out and "| a (lr=0.01) |" in answer.out
 
 
+@pytest.mark.parametrize("order", ["abc", "cba", "bca"])
+def test_what_is_named_first_is_what_the_others_are_told_against(order, lightning):
+    """Whenever they were trained."""
+    for rate, name in enumerate("abc"):
+        make_run(Path(f"runs/{name}/version_0"), lr=10.0**-rate)
+    answer = lightning("compare", *(f"runs/{name}" for name in order))
+    rows = Path("comparison/numbers.csv").read_text().splitlines()
+    models = [row["model"] for row in csv.DictReader(r for r in rows if r[0] != "#")]
+    assert answer.code == 0 and "".join(dict.fromkeys(models)) == order
+
+
+def test_a_model_on_two_data_sets_has_one_name(lightning):
+    for modes, data in ((8, "ring"), (9, "wheel")):
+        of = {"class_path": "lightning_gans.data.Ring", "init_args": {"modes": modes}}
+        for rate, name in ((1e-4, "gan_slow"), (1e-2, "gan_fast")):
+            make_run(Path(f"runs/{data}_{name}_seed0/version_0"), lr=rate, data=of)
+    assert lightning("compare", "runs").code == 0
+    rows = Path("comparison/numbers.csv").read_text().splitlines()
+    rows = [row["model"] for row in csv.DictReader(r for r in rows if r[0] != "#")]
+    assert sorted(rows) == ["gan_fast", "gan_fast", "gan_slow", "gan_slow"]
+
+
+def test_a_folder_that_adds_nothing_is_an_error_that_loses_nothing(lightning):
+    make_run(Path("runs/a/version_0"))
+    make_run(Path("runs/b/version_0"), lr=1.0, outcome=None)
+    answer = lightning("compare", "runs/a", "runs/b")
+    assert answer.code == 2 and "| a | 0.9 |" in answer.out
+    assert "error: nothing of runs/b is in the report" in answer.err
+
+
 def test_another_protocol_has_a_column_of_its_own(lightning):
     make_run(Path("runs/a/version_0"), lr=1e-4)
     run = make_run(Path("runs/b/version_0"), lr=1e-2)

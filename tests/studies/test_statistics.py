@@ -228,7 +228,7 @@ def test_every_model_is_told_against_the_first_named():
     assert entries["bad"].beside.mean.high == pytest.approx(ends.high, rel=1e-9)
     told = statements(table)
     assert "  * worse than mid by: bad 2 (" in told and "better than" not in told  # good is best
-    assert "  * no difference to mid shown: near 0.001 (" in told
+    assert "  * no difference to mid shown: near 0.001 worse (" in told
     values["good"], values["best"] = [1.5 - e for e in noise], values["good"]
     told = statements(tables(numbers_with("fd_x", values), ["fd_x"])[0])
     assert "  * better than mid by: good 0.5 (" in told
