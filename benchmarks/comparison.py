@@ -26,24 +26,24 @@ WIDTH = 1700
 """Of a figure, in pixels, at most."""
 
 COLUMNS = (
-    ("toy", "Grid", "captured_chi2", "Grid"),
-    ("toy", "Unequal", "total_variation", "Unequal"),
-    ("toy", "Ten dimensions", "high_quality_chi2", "Ten dimensions"),
-    ("digits", "32 pixels", "fd_digits", "Digits"),
-    ("mnist", "MNIST", "fd_mnist", "MNIST"),
+    ("toy", "Grid", "captured_chi2", "grid: modes kept"),
+    ("toy", "Grid", "high_quality_chi2", "grid: good samples"),
+    ("toy", "Unequal", "total_variation", "unequal: error of shares"),
+    ("digits", "32 pixels", "fd_digits", "digits, 32 pixels: distance"),
+    ("mnist", "MNIST", "fd_mnist", "MNIST: distance"),
 )
-"""Of the headline: study, data, metric and what the data are called."""
+"""Of the headline: study, data and metric, and what the column is called."""
 ROWS = {
     "GAN": ("GAN",),
     "LSGAN": ("LSGAN",),
-    "GEAN, window 4": ("GEAN",),
+    "GEAN": ("GEAN",),
     "R3GAN": ("R3GAN",),
     "WGAN-GP": ("WGAN-GP",),
     "VAE": ("VAE",),
     "mixture of 100": ("Mixture (K = 100)",),
     "mixture of the true number": ("Mixture (K known)",),
     "mixture of factor analysers": ("Mixture of factor analysers",),
-    "HMM (of rows)": ("HMM of rows",),
+    "HMM of rows": ("HMM of rows",),
 }
 """Of the headline: the names that studies give to a model."""
 
@@ -61,7 +61,7 @@ def headline() -> str:
             _, numbers = from_csv(results.read_text())
             table = next(t for t in tables(numbers, [metric]) if t.data == data)
             found.append((called, table.columns[0]))
-    heads = (f"{called}: {head_text(column)}" for called, column in found)
+    heads = (head_text(column).replace(column.metric, called) for called, column in found)
     lines = [f"| | {' | '.join(heads)} |", "|---" * (len(found) + 1) + "|"]
     for label, names in ROWS.items():
         cells = []
