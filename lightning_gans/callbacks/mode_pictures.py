@@ -143,7 +143,7 @@ def draw_histogram(
         axes.set_xticks(places, names, rotation=60 if slanted else 0, fontsize=8)
     axes.set_ylabel("samples, each of its likeliest mode")
     axes.set_title(title, fontsize=9)
-    axes.legend(fontsize=8)
+    axes.legend(loc="upper right", fontsize=8)
     figure.savefig(path, dpi=100)
 
 
@@ -197,7 +197,7 @@ def draw_history(records: Sequence[dict], names: Sequence[str], path: Path) -> N
         axes.fill_between(seen, low, high, color=_MADE, alpha=0.2, lw=0)
         if measured[-1]["ideal"] is not None:
             axes.axhline(measured[-1]["ideal"], color=_REAL, ls="--", lw=1, label="perfect sampler")
-            axes.legend(fontsize=8)
+            axes.legend(loc="upper right", fontsize=8)
         axes.set(title=name, xlabel="samples seen")
         axes.locator_params(axis="x", nbins=4)
         axes.margins(y=0.1)

@@ -94,5 +94,5 @@ def draw_curves(metrics: MetricsFile, path: Path) -> None:
                 axes.plot(*metrics.series("samples_seen", name), label=label, marker=".")
         axes.set(title=f"{split} losses", xlabel="samples seen")
         axes.grid(alpha=0.3)
-        axes.legend()
+        axes.legend(loc="upper right")  # the best place takes a search, of which matplotlib warns
     figure.savefig(path, dpi=100)
